@@ -24,6 +24,7 @@ condition class ``tanya_error_<code>``, so a code is public API: add, never rena
     │   ├── IndexMissing          index_not_found
     │   ├── IndexDamaged          index_damaged
     │   ├── IndexTooNew           index_too_new
+    │   ├── IndexFull             index_full
     │   ├── IndexLocked           index_locked
     │   └── IndexReadOnly         index_read_only
     ├── QuestionTooLong           question_too_long
@@ -46,6 +47,7 @@ __all__ = [
     "FileMissing",
     "IndexDamaged",
     "IndexError_",
+    "IndexFull",
     "IndexLocked",
     "IndexMissing",
     "IndexReadOnly",
@@ -193,6 +195,12 @@ class IndexTooNew(IndexError_):
     """The index was written by a newer version of the format."""
 
     code = "index_too_new"
+
+
+class IndexFull(IndexError_):
+    """The disk of the index has no room left, or fails."""
+
+    code = "index_full"
 
 
 class IndexLocked(IndexError_):

@@ -1,0 +1,100 @@
+"""Index terms: what the keyword search compares instead of the words that people write."""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Protocol
+
+import snowballstemmer
+
+from tanya.errors import InvalidArgument
+
+__all__ = ["languages", "terms"]
+
+_CODE = re.compile(r"[^\W_]+(?:[-/._:][^\W_]+)*")
+_PART = re.compile(r"[^\W_]+")
+# Scripts that are written without spaces between words: Han, kana, Thai, Lao, Khmer, Myanmar.
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]+")
+
+
+class _Stemmer(Protocol):
+    def stemWord(self, word: str) -> str: ...  # noqa: N802
+
+
+def languages() -> list[str]:
+    """Languages with a stemmer; any other name means that words are kept as they are."""
+    return list(snowballstemmer.algorithms())
+
+
+def terms(text: str, language: str = "indonesian") -> list[str]:
+    """Index terms of a text, in order, repeated as often as they occur.
+
+    Letters lose case, compatibility forms and diacritics (Unicode NFKC, casefold). Words are
+    stemmed (Snowball). Codes such as "SK-045/2024" give themselves and their parts; numbers are
+    kept whole. Scripts without spaces give pairs of neighbouring characters.
+
+    Args:
+        text: Any text.
+        language: A Snowball language, or "none" to leave words unstemmed.
+
+    Raises:
+        InvalidArgument: The language is unknown.
+    """
+    return [
+        term for match in _CODE.finditer(_folded(text)) for term in _terms_of(match[0], language)
+    ]
+
+
+def _terms_of(code: str, language: str) -> Iterator[str]:
+    parts = _PART.findall(code)
+    if len(parts) > 1 and any(character.isdigit() for character in code):
+        yield code
+    for part in parts:
+        yield from _terms_of_word(part, language)
+
+
+def _terms_of_word(word: str, language: str) -> Iterator[str]:
+    position = 0
+    for match in _UNSPACED.finditer(word):
+        if position < match.start():
+            yield _stem(word[position : match.start()], language)
+        run = match[0]
+        yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
+        position = match.end()
+    if position < len(word):
+        yield _stem(word[position:], language)
+
+
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+    return unicodedata.normalize("NFKC", bare)
+
+
+@lru_cache(maxsize=100_000)
+def _stem(word: str, language: str) -> str:
+    if language == "none" or not word.isalpha():
+        return word
+    with _LOCK:
+        return _stemmer(language).stemWord(word)
+
+
+# A Snowball stemmer keeps its state between calls, so that threads must take turns.
+_LOCK = threading.Lock()
+
+
+@lru_cache
+def _stemmer(language: str) -> _Stemmer:
+    if language not in languages():
+        raise InvalidArgument(
+            f"There is no stemmer for the language {language!r}.",
+            hint=f"Use one of: none, {', '.join(languages())}.",
+        )
+    stemmer: _Stemmer = snowballstemmer.stemmer(language)
+    return stemmer
