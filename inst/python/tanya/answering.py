@@ -1,0 +1,233 @@
+"""Retrieve, read, rank, and decline where nothing in the documents answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tanya.evaluation import normalise
+from tanya.reading import Request
+from tanya.retrieval import Method, retrieve
+from tanya.types import Place, Progress
+
+if TYPE_CHECKING:
+    from tanya.embedding import Embedder
+    from tanya.reading import Reader
+    from tanya.retrieval import Hit
+    from tanya.store.protocol import Store
+
+__all__ = ["Answer", "Occurrence", "answer", "describe_place", "page_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Where a span stands.
+
+    Attributes:
+        document: Id of the document.
+        start: First code point in the document's text.
+        end: One past the last.
+        page: 1-based page or slide, or None for formats without any.
+        place: What a person would call it: "page 3", "row 12", "BAB II > Cuti"; may be "".
+    """
+
+    document: str
+    start: int
+    end: int
+    page: int | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer to one question, or the statement that there is none.
+
+    Attributes:
+        question: As asked.
+        rank: 1-based among the answers to the question.
+        text: The answer, verbatim from the document, or None where the documents hold none.
+        score: Calibrated probability, in [0, 1], that ``candidate`` is right.
+        margin: The reader's log-odds; None where there was nothing to read.
+        candidate: The best span, also where it was declined; "" where there was nothing to read.
+        at: Where the candidate stands, or None.
+        hit: The passage it was read from, or None.
+        support: In how many places the same answer was found with a score that is not below the
+            threshold, this one included; 0 where it was declined.
+        elsewhere: The other of these places, best first.
+    """
+
+    question: str
+    rank: int
+    text: str | None
+    score: float
+    margin: float | None = None
+    candidate: str = ""
+    at: Occurrence | None = None
+    hit: Hit | None = None
+    support: int = 0
+    elsewhere: tuple[Occurrence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    text: str
+    margin: float
+    at: Occurrence
+    hit: Hit
+
+    def overlaps(self, other: _Candidate) -> bool:
+        """Whether both claim a code point of the same document."""
+        return (
+            self.at.document == other.at.document
+            and self.at.start < other.at.end
+            and other.at.start < self.at.end
+        )
+
+
+def answer(
+    store: Store,
+    embedder: Embedder,
+    reader: Reader,
+    questions: Sequence[str],
+    *,
+    n: int = 1,
+    k: int = 5,
+    threshold: float | None = None,
+    method: Method = Method.HYBRID,
+    filter: object = None,
+    progress: Progress | None = None,
+) -> list[list[Answer]]:
+    """Answer questions from an index.
+
+    Args:
+        store: The index.
+        embedder: The index's embedding model.
+        reader: Reads the passages that were found.
+        questions: Not blank.
+        n: Answers wanted for each question, at least 1.
+        k: Passages read for each question, at least 1.
+        threshold: Score, in [0, 1], below which an answer is declined; None for the reader's own,
+            which is never to decline where the reader was not trained to.
+        method: How passages are found.
+        filter: Only documents that pass it, or None.
+        progress: Called with ("read", windows done, windows in all).
+
+    Returns:
+        For each question one to n answers, best first. Where the best is below the threshold
+        there is one, whose ``text`` is None.
+    """
+    if threshold is None:
+        calibrated = reader.settings.calibration.threshold
+        threshold = calibrated if reader.settings.null_trained else 0.0
+    with store.reading():
+        hits = retrieve(store, embedder, questions, k, method, filter)
+        requests = [
+            Request(question, tuple(hit.passage.text for hit in found))
+            for question, found in zip(questions, hits, strict=True)
+        ]
+        spans = reader.read(requests, progress)
+        answers = []
+        for question, found, candidates in zip(questions, hits, spans, strict=True):
+            ranked = _distinct(
+                _Candidate(
+                    text=found[span.passage].passage.text[span.start : span.end],
+                    margin=span.margin,
+                    at=_occurrence(found[span.passage], span.start, span.end),
+                    hit=found[span.passage],
+                )
+                for span in candidates
+            )
+            rows = _answers(question, ranked, reader, n, threshold)
+            answers.append([_located(store, row) for row in rows])
+        return answers
+
+
+def _occurrence(hit: Hit, start: int, end: int) -> Occurrence:
+    passage = hit.passage
+    return Occurrence(passage.document, passage.start + start, passage.start + end)
+
+
+def _distinct(candidates: Iterable[_Candidate]) -> list[list[_Candidate]]:
+    """Group candidates, best first, by what they say; drop those that overlap a better one.
+
+    Returns:
+        Groups in order of their best member, which comes first in its group.
+    """
+    kept: list[_Candidate] = []
+    groups: dict[str, list[_Candidate]] = {}
+    for candidate in candidates:
+        if any(candidate.overlaps(better) for better in kept):
+            continue
+        kept.append(candidate)
+        groups.setdefault(normalise(candidate.text) or candidate.text, []).append(candidate)
+    return list(groups.values())
+
+
+def _answers(
+    question: str,
+    groups: Sequence[Sequence[_Candidate]],
+    reader: Reader,
+    n: int,
+    threshold: float,
+) -> list[Answer]:
+    """The n best groups as answers, or one answer that declines."""
+    if not groups:
+        return [Answer(question, rank=1, text=None, score=0.0)]
+    answers = []
+    for rank, group in enumerate(groups[:n], start=1):
+        best = group[0]
+        score = reader.score(best.margin)
+        holding = [member for member in group if reader.score(member.margin) >= threshold]
+        if rank > 1 and not holding:
+            break
+        answers.append(
+            Answer(
+                question=question,
+                rank=rank,
+                text=best.text if holding else None,
+                score=score,
+                margin=best.margin,
+                candidate=best.text,
+                at=best.at,
+                hit=best.hit,
+                support=len(holding),
+                elsewhere=tuple(member.at for member in holding[1:]),
+            )
+        )
+        if not holding:
+            break
+    return answers
+
+
+def _located(store: Store, answer: Answer) -> Answer:
+    """The same answer with the page and place of each of its occurrences."""
+
+    def locate(at: Occurrence) -> Occurrence:
+        places = store.places(at.document, at.start, at.start + 1)
+        return replace(at, page=page_of(places), place=describe_place(places))
+
+    return replace(
+        answer,
+        at=answer.at and locate(answer.at),
+        elsewhere=tuple(locate(at) for at in answer.elsewhere),
+    )
+
+
+def page_of(places: Sequence[Place]) -> int | None:
+    """Number of the page or slide among the places of a code point."""
+    return next((place.number for place in places if place.kind in ("page", "slide")), None)
+
+
+def describe_place(places: Sequence[Place]) -> str:
+    """Words for the places of a code point, the widest first: "page 3", "Leave > Sick leave"."""
+    parts = []
+    for place in places:
+        if place.kind in ("page", "slide", "row"):
+            parts.append(f"{place.kind} {place.label or place.number}")
+        elif place.kind != "heading":
+            parts.append(place.label)
+    headings = sorted((p for p in places if p.kind == "heading"), key=lambda p: p.level)
+    if headings:
+        parts.append(" > ".join(heading.label for heading in headings))
+    return ", ".join(part for part in parts if part)
