@@ -7,7 +7,7 @@ is committed can be read, and a document is committed whole or not at all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -247,7 +247,7 @@ class Store(Protocol):
         """The passages with these ids, in the order of the ids; ids that are gone left out."""
         ...
 
-    def passages_of(self, documents: Sequence[str] | None = None) -> Iterator[StoredPassage]:
+    def passages_of(self, documents: Sequence[str] | None = None) -> list[StoredPassage]:
         """Passages of some or of all documents, by document id and ordinal."""
         ...
 

@@ -125,7 +125,7 @@ CREATE TABLE passages (
   stop INTEGER NOT NULL,
   context TEXT NOT NULL,
   content BLOB NOT NULL,
-  segment INTEGER NOT NULL REFERENCES segments,
+  segment INTEGER NOT NULL,
   vector INTEGER NOT NULL,
   terms INTEGER NOT NULL,
   UNIQUE (split, ordinal)

@@ -12,7 +12,7 @@ import hashlib
 import mmap
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +159,15 @@ class Segment:
             os.close(descriptor)
         rows = np.frombuffer(data, _FLOAT).reshape(count, dimension)
         return cls(number, path, rows)
+
+
+    def damaged(self, chunks: Iterable[tuple[int, int, bytes]]) -> list[range]:
+        """Rows whose checksum is wrong; chunks are (first row, number of rows, checksum)."""
+        return [
+            range(first, first + count)
+            for first, count, wanted in chunks
+            if checksum(self.rows[first : first + count].tobytes()) != wanted
+        ]
 
 
 class Vectors:

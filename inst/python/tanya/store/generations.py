@@ -1,0 +1,88 @@
+"""Generations: one way to cut all documents into passages and embed them, and its manifest."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from dataclasses import asdict, replace
+
+from tanya.errors import IndexDamaged
+from tanya.store.protocol import Manifest
+from tanya.store.schema import DATABASE
+
+__all__ = [
+    "begin_generation",
+    "current_generation",
+    "drop_generations",
+    "load_manifest",
+    "now",
+    "resume_generation",
+]
+
+
+def now() -> str:
+    """The time; UTC, ISO 8601, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def current_generation(connection: sqlite3.Connection) -> int:
+    """The generation that answers."""
+    row = connection.execute("SELECT generation FROM state").fetchone()
+    if row is None:
+        raise IndexDamaged(f"{DATABASE} says nothing about its state.", file=DATABASE)
+    return int(row[0])
+
+
+def load_manifest(connection: sqlite3.Connection, generation: int) -> Manifest:
+    """The manifest of a generation."""
+    row = connection.execute(
+        "SELECT manifest FROM generations WHERE key = ?", (generation,)
+    ).fetchone()
+    try:
+        manifest = Manifest(**json.loads(row[0]))
+        if not (isinstance(manifest.dimension, int) and 0 < manifest.dimension < 1 << 20):
+            raise ValueError(manifest.dimension)
+    except (TypeError, ValueError) as error:
+        raise IndexDamaged(
+            f"{DATABASE} does not say how its vectors were made.", file=DATABASE
+        ) from error
+    return manifest
+
+
+def begin_generation(connection: sqlite3.Connection, manifest: Manifest) -> int:
+    """Add an empty generation, which nobody sees yet."""
+    plain = replace(
+        manifest,
+        embedder=dict(manifest.embedder),
+        passages=dict(manifest.passages),
+        created=now(),
+    )
+    key = connection.execute(
+        "INSERT INTO generations (manifest) VALUES (?)", (json.dumps(asdict(plain)),)
+    ).lastrowid
+    assert key is not None
+    return key
+
+
+def resume_generation(connection: sqlite3.Connection, manifest: Manifest) -> int:
+    """The generation that an interrupted rebuild with this manifest left, or a new one.
+
+    What a rebuild with another manifest left is dropped.
+    """
+    current = current_generation(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        for (key,) in connection.execute(
+            "SELECT key FROM generations WHERE key <> ? ORDER BY key", (current,)
+        ).fetchall():
+            left = load_manifest(connection, key)
+            if replace(left, created="") == replace(manifest, created=""):
+                return int(key)
+            drop_generations(connection, [key])
+        return begin_generation(connection, manifest)
+
+
+def drop_generations(connection: sqlite3.Connection, keys: list[int]) -> None:
+    """Delete generations with their passages, segments and keywords."""
+    connection.executemany("DELETE FROM generations WHERE key = ?", ((key,) for key in keys))
