@@ -44,7 +44,7 @@ demo: .setup/package .setup/engine
 	Rscript tools/demo.R
 
 test: .setup/package .setup/tests
-	cd inst/python && $(PYTHON) -m pytest -p no:cacheprovider ../../tests/python
+	$(PYTHON) -m pytest -c inst/python/pyproject.toml -p no:cacheprovider tests/python
 	Rscript tools/test.R
 
 check: .setup/package .setup/engine

@@ -249,9 +249,7 @@ class Reader:
             done += len(batch)
             if progress is not None:
                 progress("read", done, len(windows))
-        return [
-            self._spans(request, items) for request, items in zip(requests, found, strict=True)
-        ]
+        return [self._spans(request, items) for request, items in zip(requests, found, strict=True)]
 
     def score(self, margin: float) -> float:
         """Score, in [0, 1], of a margin; comparable between questions if null-trained."""
@@ -309,9 +307,7 @@ class Reader:
         limit = min(self.settings.max_length, self._tokenizer.model_max_length)
         special = self._tokenizer.num_special_tokens_to_add(pair=True)
         unique = sorted(set(questions))
-        sizes = [
-            len(ids) for ids in self._tokenizer(unique, add_special_tokens=False)["input_ids"]
-        ]
+        sizes = [len(ids) for ids in self._tokenizer(unique, add_special_tokens=False)["input_ids"]]
         room = limit - special - max(sizes)
         if room < self.settings.max_answer_tokens:
             longest = unique[sizes.index(max(sizes))]
@@ -505,10 +501,9 @@ def adapt(encoder: torch.nn.Module, directory: Path) -> torch.nn.Module:
             if name.endswith(".lora_A.weight"):
                 up = tensors[key.replace(".lora_A.", ".lora_B.")]
                 value = up.float() @ value.float() * scale
-                value = value if target is None else target + value
             if target is None or target.shape != value.shape:
-                raise ModelInvalid(f"The adapter in {directory} does not fit the encoder: {key}.")
-            target.copy_(value)
+                raise ModelInvalid(f"The adapter in {directory} does not fit: {key}.")
+            target.copy_(target + value if ".lora_A." in name else value)
             used.add(name)
     if not {"qa_outputs.weight", "qa_outputs.bias"} <= used:
         raise ModelInvalid(f"The adapter in {directory} has no span head.")

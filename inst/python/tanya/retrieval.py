@@ -119,9 +119,7 @@ def _cosine(store: Store, vectors: Floats, k: int, allowed: Ids | None) -> list[
     ]
 
 
-def _keyword(
-    store: Store, questions: Sequence[str], k: int, allowed: Ids | None
-) -> list[_Ranking]:
+def _keyword(store: Store, questions: Sequence[str], k: int, allowed: Ids | None) -> list[_Ranking]:
     return [
         _Ranking(ids[ids >= 0], scores[ids >= 0], _unknown(ids[ids >= 0]), scores[ids >= 0])
         for ids, scores in zip(*store.keyword(_terms(store, questions), k, allowed), strict=True)
