@@ -1,0 +1,252 @@
+"""HTML: headings, lists and tables, without scripts, menus and other furniture."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from lxml import etree
+from lxml import html as lxml_html
+
+from tanya.documents.content import Content, Input, TextBuilder, clean
+from tanya.documents.decoding import Decoded, decode
+from tanya.documents.tables import has_header, header_names, row_text
+
+__all__ = ["convert", "convert_string"]
+
+_INVISIBLE = frozenset({
+    "head", "script", "style", "noscript", "template", "svg", "math", "iframe", "object",
+    "embed", "audio", "video", "canvas", "map", "select", "datalist", "button", "input",
+    "dialog",
+})  # fmt: skip
+_FURNITURE = frozenset(["nav", "footer", "aside", "menu"])
+_FURNITURE_ROLES = frozenset(["navigation", "banner", "contentinfo", "search", "menu", "menubar"])
+_BLOCKS = frozenset({
+    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details",
+    "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hr",
+    "html", "legend", "li", "main", "menu", "nav", "ol", "p", "pre", "section", "summary",
+    "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+})  # fmt: skip
+_HEADING = re.compile(r"h([1-6])$")
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+_XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_SPACE = re.compile(r"[ \t\r\n\f]+")
+
+
+def convert(file: Input) -> Content:
+    """Convert an HTML file."""
+    found = _CHARSET.search(file.data[:4096])
+    declared = found[1].decode("ascii", "replace") if found else ""
+    # A page that could be parsed to read its own declaration is not in UTF-16, whatever it says.
+    decoded = decode(file.data, "" if declared.lower().startswith("utf-16") else declared)
+    return _convert(decoded)
+
+
+def convert_string(text: str) -> Content:
+    """Convert HTML that is already decoded, such as the body of a message."""
+    return _convert(Decoded(text, "utf-8"))
+
+
+def _convert(decoded: Decoded) -> Content:
+    source = _XML_DECLARATION.sub("", clean(decoded.text))
+    if not source.strip():
+        return Content("", message=decoded.message)
+    # Without huge_tree libxml2 stops at 256 levels and drops the rest in silence.
+    parser = lxml_html.HTMLParser(
+        encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True
+    )
+    try:
+        root = etree.fromstring(source.encode("utf-8"), parser)
+    except etree.XMLSyntaxError:
+        root = None
+    if root is None:
+        return Content("", message=decoded.message)
+    title = _text_of(root.find(".//title"))
+    content = _Walker(_FURNITURE).walk(root).finish(title=title, message=decoded.message)
+    if not content.text:
+        content = _Walker(frozenset()).walk(root).finish(title=title, message=decoded.message)
+    return content
+
+
+def _text_of(element: Any) -> str:
+    return "" if element is None else _SPACE.sub(" ", "".join(element.itertext())).strip()
+
+
+class _Walker:
+    """Reads a tree from top to bottom without recursion, so that depth costs nothing."""
+
+    def __init__(self, furniture: frozenset[str]) -> None:
+        self._furniture = furniture
+        self._builder = TextBuilder()
+        self._inline: list[str] = []
+        self._in_content = 0  # open <main> and <article> elements
+        self._preformatted = 0
+        self._lists: list[int] = []  # next number of each open list, 0 where it has bullets
+        self._bullet = ""
+        self._separator = "block"
+
+    def walk(self, root: Any) -> TextBuilder:
+        """Add the whole tree to the builder."""
+        events = etree.iterwalk(root, events=("start", "end"))
+        skipped = None
+        for event, element in events:
+            if event == "start":
+                if self._is_skipped(element):
+                    events.skip_subtree()
+                    skipped = element
+                    continue
+                if self._start(element):
+                    events.skip_subtree()
+                    skipped = element
+            else:
+                if element is not skipped:
+                    self._end(element)
+                skipped = None
+                if element is not root:
+                    self._text(element.tail)
+        self._flush()
+        return self._builder
+
+    def _is_skipped(self, element: Any) -> bool:
+        tag = element.tag
+        if not isinstance(tag, str) or tag in _INVISIBLE:
+            return True
+        if element.get("hidden") is not None or _HIDDEN.search(element.get("style", "")):
+            return True
+        if self._in_content or not self._furniture:
+            return False
+        return tag in self._furniture or element.get("role") in _FURNITURE_ROLES
+
+    def _start(self, element: Any) -> bool:
+        """Begin an element; true where its whole subtree is done."""
+        tag = element.tag
+        if tag == "table":
+            rows = _data_rows(element)
+            if rows:
+                self._flush()
+                self._table(element, rows)
+                return True
+        if tag == "br":
+            self._inline.append("\n")
+        elif tag in _BLOCKS or _HEADING.match(tag):
+            self._flush()
+            self._open_block(element)
+        self._text(element.text)
+        return False
+
+    def _open_block(self, element: Any) -> None:
+        tag = element.tag
+        if tag in ("main", "article"):
+            self._in_content += 1
+        elif tag == "pre":
+            self._preformatted += 1
+        elif tag in ("ul", "ol", "menu", "dl"):
+            start = element.get("start", "1")
+            first = int(start) if start.isascii() and start.isdigit() and len(start) < 9 else 1
+            self._lists.append(first if tag == "ol" else 0)
+        elif tag == "li":
+            self._bullet = self._next_bullet()
+
+    def _next_bullet(self) -> str:
+        if not self._lists or not self._lists[-1]:
+            return "- "
+        number = self._lists[-1]
+        self._lists[-1] += 1
+        return f"{number}. "
+
+    def _end(self, element: Any) -> None:
+        tag = element.tag
+        heading = _HEADING.match(tag)
+        if heading:
+            self._builder.heading(self._take(), int(heading[1]))
+        elif tag in _BLOCKS:
+            self._flush()
+            if tag in ("main", "article"):
+                self._in_content -= 1
+            elif tag == "pre":
+                self._preformatted -= 1
+            elif tag in ("ul", "ol", "menu", "dl") and self._lists:
+                self._lists.pop()
+            elif tag == "li":
+                self._bullet = ""
+        if tag in ("p", "ul", "ol", "table", "blockquote", "section", "div", "pre"):
+            self._separator = "block"
+
+    def _text(self, text: str | None) -> None:
+        if text:
+            self._inline.append(text if self._preformatted else _SPACE.sub(" ", text))
+
+    def _take(self) -> str:
+        text = "".join(self._inline)
+        self._inline.clear()
+        if self._preformatted:
+            return text.strip("\n")
+        lines = (" ".join(line.split(" ")).strip(" ") for line in text.split("\n"))
+        return "\n".join(re.sub(" {2,}", " ", line) for line in lines).strip()
+
+    def _flush(self) -> None:
+        text = self._take()
+        if not text.strip():
+            return
+        if self._bullet:
+            # An item hangs together with its neighbours; its first paragraph carries the bullet.
+            text, self._bullet = self._bullet + text, ""
+            self._builder.line(text)
+        elif self._separator == "line":
+            self._builder.line(text)
+        else:
+            self._builder.block(text)
+        self._separator = "line" if self._lists else "block"
+
+    def _table(self, element: Any, rows: list[list[str]]) -> None:
+        self._builder.block(_text_of(element.find("caption")))
+        names: list[str] = []
+        first = element.find(".//tr")
+        marked = first is not None and all(cell.tag == "th" for cell in first) and len(first) > 1
+        if (marked and len(rows) > 1) or (len(rows[0]) > 2 and has_header(rows)):
+            names, rows = header_names(rows[0]), rows[1:]
+        elif all(len(row) == 2 for row in rows):
+            rows = [
+                [f"{row[0].rstrip(' :')}: {row[1]}" if all(row) else "".join(row)] for row in rows
+            ]
+        for position, row in enumerate(rows):
+            add = self._builder.line if position else self._builder.block
+            add(row_text(names, row))
+
+
+def _data_rows(table: Any) -> list[list[str]]:
+    """Cells of a table of values; nothing for a table that lays out a page."""
+    if any(
+        True
+        for inner in table.iter("table", "h1", "h2", "h3", "h4", "ul", "ol", "pre")
+        if inner is not table
+    ):
+        return []
+    rows = [
+        [_cell_text(cell) for cell in row.iterchildren("td", "th") for _ in range(_span(cell))]
+        for row in table.iter("tr")
+    ]
+    rows = [row for row in rows if any(row)]
+    return rows if any(len(row) > 1 for row in rows) else []
+
+
+def _cell_text(cell: Any) -> str:
+    parts: list[str] = []
+    for element in cell.iter():
+        tag = element.tag
+        invisible = not isinstance(tag, str) or tag in _INVISIBLE
+        if element.text and not invisible:
+            parts.append(element.text)
+        if tag == "br" or tag in _BLOCKS:
+            parts.append(" ")
+        if element is not cell and element.tail:
+            parts.append(element.tail)
+    return _SPACE.sub(" ", "".join(parts)).strip()
+
+
+def _span(cell: Any) -> int:
+    """Columns that a cell takes; a repeated value would read twice, so only names repeat."""
+    span = cell.get("colspan", "1")
+    wide = cell.tag == "th" and span.isascii() and span.isdigit() and len(span) < 3
+    return max(1, int(span)) if wide else 1
