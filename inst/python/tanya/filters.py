@@ -225,7 +225,9 @@ class _Column:
 
         SQLite finds every text greater than every number, which nobody means.
         """
-        return f"CASE WHEN typeof({self.sql}) IN {types} THEN {self.sql} {test.format(self.sql)} END"
+        return (
+            f"CASE WHEN typeof({self.sql}) IN {types} THEN {self.sql} {test.format(self.sql)} END"
+        )
 
 
 def _operands(operator: str, operands: Sequence[Any], count: int) -> Sequence[Any]:

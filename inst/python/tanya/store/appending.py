@@ -17,6 +17,7 @@ from tanya.store.segments import SegmentFile, checksum, segment_path
 __all__ = ["Appender", "Location"]
 
 _SEGMENT_BYTES = 1 << 26
+_CHUNK = 1024  # vectors under one checksum, so that damage costs no more
 
 Location = tuple[int, int]
 """Segment and row of a vector."""
@@ -113,10 +114,12 @@ class Appender:
                 continue
             file = self._file(number)
             file.sync()
-            self._connection.execute(
-                "INSERT INTO chunks VALUES (?, ?, ?, ?)",
-                (number, first, written - first, checksum(file.read(first, written - first))),
-            )
+            for start in range(first, written, _CHUNK):
+                count = min(_CHUNK, written - start)
+                self._connection.execute(
+                    "INSERT INTO chunks VALUES (?, ?, ?, ?)",
+                    (number, start, count, checksum(file.read(start, count))),
+                )
             self._connection.execute(
                 "UPDATE segments SET vectors = ? WHERE key = ?", (written, number)
             )

@@ -16,11 +16,12 @@ import secrets
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -366,20 +367,17 @@ class EmbeddedStore:
         with self._session() as session:
             rows = _select_documents(session, ids)
             metadata = _select_metadata(session, ids)
-        return [
-            DocumentRow(
-                *(text_of(value) for value in row[1:5]),
-                *row[5:8],
-                *(text_of(value) for value in row[8:]),
-                metadata=decode_metadata(metadata.get(row[0], [])),
-            )
-            for row in rows
-        ]
+        return [_document_row(row, metadata.get(row[0], ())) for row in rows]
 
     def hashes(self) -> dict[str, str]:
-        """``DocumentRow.hash`` by id, for telling what changed."""
+        """``DocumentRow.hash`` by id, for telling what changed; "" for incomplete documents."""
         with self._session() as session:
-            rows = session.connection.execute("SELECT id, hash FROM documents")
+            rows = session.connection.execute(
+                "SELECT d.id, iif(d.status = 'indexed' AND s.key IS NULL, '', d.hash)"
+                " FROM documents AS d LEFT JOIN splits AS s"
+                " ON s.document = d.key AND s.generation = ?",
+                (session.state.generation,),
+            )
             return {text_of(id): text_of(hash) for id, hash in rows}
 
     def text(self, id: str) -> str:
@@ -439,7 +437,9 @@ class EmbeddedStore:
         """Ids of the passages whose document passes a filter (see ``tanya.filters``)."""
         with self._session() as session:
             kinds: dict[str, set[str]] = {}
-            for name, kind in session.connection.execute("SELECT DISTINCT name, kind FROM metadata"):
+            for name, kind in session.connection.execute(
+                "SELECT DISTINCT name, kind FROM metadata"
+            ):
                 kinds.setdefault(text_of(name), set()).add(kind)
             condition = compile_filter(
                 filter, {name: frozenset(found) for name, found in kinds.items()}
@@ -480,9 +480,10 @@ class EmbeddedStore:
     @contextmanager
     def writer(self, wait: float = 60.0, on_wait: Waiting | None = None) -> Iterator[Writer]:
         """Become the one writer (see ``Store.writer``)."""
-        with writing(self.directory, wait, on_wait) as connection, EmbeddedWriter(
-            self.directory, connection, current_generation(connection)
-        ) as writer:
+        with (
+            writing(self.directory, wait, on_wait) as connection,
+            EmbeddedWriter(self.directory, connection, current_generation(connection)) as writer,
+        ):
             yield writer
 
     @contextmanager
@@ -490,9 +491,12 @@ class EmbeddedStore:
         self, manifest: Manifest, wait: float = 60.0, on_wait: Waiting | None = None
     ) -> Iterator[Rebuild]:
         """Begin or go on with a rebuild (see ``Store.rebuild``)."""
-        with writing(self.directory, wait, on_wait) as connection, EmbeddedRebuild(
-            self.directory, connection, resume_generation(connection, manifest)
-        ) as rebuild:
+        with (
+            writing(self.directory, wait, on_wait) as connection,
+            EmbeddedRebuild(
+                self.directory, connection, resume_generation(connection, manifest)
+            ) as rebuild,
+        ):
             yield rebuild
 
     def compact(self, wait: float = 60.0, progress: Progress | None = None) -> None:
@@ -512,7 +516,8 @@ class EmbeddedStore:
 
 _DOCUMENT = """
 SELECT d.key, d.id, d.path, d.type, d.title, d.pages, coalesce(s.passages, 0), d.characters,
-  d.hash, d.indexed_at, d.status, d.message
+  d.hash, d.indexed_at, iif(d.status = 'indexed' AND s.key IS NULL, 'incomplete', d.status),
+  d.message
 FROM documents AS d LEFT JOIN splits AS s ON s.document = d.key AND s.generation = ?
 """
 
@@ -522,7 +527,29 @@ FROM passages AS p JOIN splits AS s ON p.split = s.key JOIN documents AS d ON s.
 """
 
 
-def _select_documents(session: _Session, ids: Sequence[str] | None) -> list[tuple]:  # type: ignore[type-arg]
+_Row = tuple[Any, ...]
+_Entry = tuple[str | bytes, str, Scalar | bytes]
+
+
+def _document_row(row: _Row, metadata: Iterable[_Entry]) -> DocumentRow:
+    _, id, path, type, title, pages, passages, characters, hash, indexed_at, status, message = row
+    return DocumentRow(
+        text_of(id),
+        text_of(path),
+        text_of(type),
+        text_of(title),
+        pages,
+        passages,
+        characters,
+        text_of(hash),
+        indexed_at,
+        status,
+        text_of(message),
+        decode_metadata(metadata),
+    )
+
+
+def _select_documents(session: _Session, ids: Sequence[str] | None) -> list[_Row]:
     generation = session.state.generation
     if ids is None:
         return session.connection.execute(f"{_DOCUMENT} ORDER BY d.id", (generation,)).fetchall()
@@ -534,11 +561,9 @@ def _select_documents(session: _Session, ids: Sequence[str] | None) -> list[tupl
     return rows
 
 
-def _select_metadata(
-    session: _Session, ids: Sequence[str] | None
-) -> dict[int, list[tuple[str | bytes, str, Scalar | bytes]]]:
+def _select_metadata(session: _Session, ids: Sequence[str] | None) -> dict[int, list[_Entry]]:
     sql = "SELECT document, name, kind, value FROM metadata"
-    found: dict[int, list[tuple[str | bytes, str, Scalar | bytes]]] = {}
+    found: dict[int, list[_Entry]] = {}
     if ids is None:
         rows = session.connection.execute(f"{sql} ORDER BY document, ordinal").fetchall()
     else:

@@ -85,7 +85,11 @@ class WriterLock:
                 connection.execute("DELETE FROM owner")
                 connection.execute(
                     "INSERT INTO owner VALUES (?, ?, ?)",
-                    (os.getpid(), socket.gethostname(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
+                    (
+                        os.getpid(),
+                        socket.gethostname(),
+                        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                    ),
                 )
         finally:
             connection.close()

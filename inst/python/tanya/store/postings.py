@@ -34,8 +34,8 @@ _MOST = 255  # a count of more says nothing more; BM25 is flat there
 def encode(first: int, entries: Mapping[int, int]) -> bytes:
     """Entries {passage: count} of one term as a blob; passages ascend and start at ``first``."""
     ids = np.fromiter(entries.keys(), np.int64, len(entries)) - first
-    counts = np.minimum(np.fromiter(entries.values(), np.int64, len(entries)), _MOST)
-    return ids.astype(_ID).tobytes() + counts.astype(np.uint8).tobytes()
+    counts = np.fromiter(entries.values(), np.uint8, len(entries))
+    return ids.astype(_ID).tobytes() + counts.tobytes()
 
 
 def decode(first: int, blob: bytes) -> tuple[Ids, Ids]:
@@ -46,26 +46,39 @@ def decode(first: int, blob: bytes) -> tuple[Ids, Ids]:
 
 
 class Pending:
-    """Entries of a commit that is being prepared."""
+    """Terms of passages whose commit is being prepared.
+
+    A passage may be taken and then not come to be, because its document could not be stored; what
+    is written is only what is there.
+    """
 
     def __init__(self) -> None:
-        self._entries: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        self._counts: dict[int, dict[str, int]] = {}
 
-    def add(self, passage: int, terms: Iterable[str]) -> None:
-        """Take the terms of a passage. Passages come in ascending order."""
-        for term, count in Counter(terms).items():
-            self._entries[term][passage] = count
+    def add(self, passage: int, terms: Iterable[str]) -> int:
+        """Take the terms of a passage; its length in terms."""
+        counts = {term: min(count, _MOST) for term, count in Counter(terms).items()}
+        self._counts[passage] = counts
+        return sum(counts.values())
 
     def write(self, connection: sqlite3.Connection, generation: int) -> None:
         """Write everything taken so far, and forget it."""
+        if not self._counts:
+            return
+        entries: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        for (passage,) in connection.execute(
+            "SELECT key FROM passages WHERE key >= ? ORDER BY key", (min(self._counts),)
+        ):
+            for term, count in self._counts[passage].items():
+                entries[term][passage] = count
         connection.executemany(
             "INSERT INTO postings VALUES (?, ?, ?, ?)",
             (
-                (generation, bind(term), first := next(iter(entries)), encode(first, entries))
-                for term, entries in sorted(self._entries.items())
+                (generation, bind(term), first := next(iter(found)), encode(first, found))
+                for term, found in sorted(entries.items())
             ),
         )
-        self._entries.clear()
+        self._counts.clear()
 
 
 class Keywords:

@@ -85,7 +85,8 @@ class DocumentRow:
         characters: Length of the canonical text in code points.
         hash: ``Document.hash``.
         indexed_at: UTC, ISO 8601, to the second.
-        status: ``"indexed"``, or the status of the failure.
+        status: ``"indexed"``, the status of the failure, or ``"incomplete"`` for a document whose
+            text is there but whose passages were lost to damage (see ``Writer.restore``).
         message: What a person should know, or "".
         metadata: As given, in the given order.
     """
@@ -152,6 +153,14 @@ class Writer(Protocol):
         """The vectors (d,) that the index already has, by ``passage_key``."""
         ...
 
+    def keep(self, keys: Sequence[bytes], vectors: Floats) -> None:
+        """Store vectors (n, d) ahead of the documents that need them.
+
+        So that an interrupted run has not embedded a long document in vain: from the next
+        commit on, ``known`` knows them. ``Store.compact`` drops those that nothing came to use.
+        """
+        ...
+
     def put(self, document: Document, passages: Sequence[Passage], vectors: Floats) -> None:
         """Store a document, in place of an older one with its id.
 
@@ -165,6 +174,14 @@ class Writer(Protocol):
             InvalidArgument: The passages are not stretches of the document's text, or the
                 vectors have another shape or length.
         """
+        ...
+
+    def pending(self) -> list[str]:
+        """Ids of the documents whose text is there and whose passages were lost to damage."""
+        ...
+
+    def restore(self, id: str, passages: Sequence[Passage], vectors: Floats) -> None:
+        """Give a pending document its passages back."""
         ...
 
     def put_failure(self, failure: Failure) -> None:
@@ -193,6 +210,14 @@ class Rebuild(Protocol):
 
     def known(self, keys: Sequence[bytes]) -> dict[bytes, Floats]:
         """As ``Writer.known``, among the new vectors."""
+        ...
+
+    def keep(self, keys: Sequence[bytes], vectors: Floats) -> None:
+        """As ``Writer.keep``, among the new vectors."""
+        ...
+
+    def commit(self) -> None:
+        """As ``Writer.commit``; the old passages go on answering."""
         ...
 
     def put(self, id: str, passages: Sequence[Passage], vectors: Floats) -> None:
@@ -232,7 +257,7 @@ class Store(Protocol):
         ...
 
     def hashes(self) -> dict[str, str]:
-        """``DocumentRow.hash`` by id, for telling what changed."""
+        """``DocumentRow.hash`` by id, for telling what changed; "" for incomplete documents."""
         ...
 
     def text(self, id: str) -> str:
@@ -294,9 +319,9 @@ class Store(Protocol):
         """
         ...
 
-    def writer(self, wait: float = 60.0, on_wait: Waiting | None = None) -> AbstractContextManager[
-        Writer
-    ]:
+    def writer(
+        self, wait: float = 60.0, on_wait: Waiting | None = None
+    ) -> AbstractContextManager[Writer]:
         """Become the one writer.
 
         Args:

@@ -13,7 +13,15 @@ from tanya.errors import InvalidArgument
 from tanya.store.schema import bind, text_of
 from tanya.types import Document, Failure, Place, Scalar
 
-__all__ = ["decode_metadata", "insert_document", "insert_failure", "read_text", "seal", "split_rows", "split_seal"]
+__all__ = [
+    "decode_metadata",
+    "insert_document",
+    "insert_failure",
+    "read_text",
+    "seal",
+    "split_rows",
+    "split_seal",
+]
 
 _SLICE = 1 << 15
 """Code points of text per row, so that a passage of a long document is read without the rest."""
@@ -103,8 +111,7 @@ def _insert(
     sealed = seal(row, metadata, places, text)
     values = [bind(value) if isinstance(value, str) else value for value in row.values()]
     key = connection.execute(
-        f"INSERT INTO documents ({', '.join(row)}, seal)"
-        f" VALUES ({', '.join('?' * len(row))}, ?)",
+        f"INSERT INTO documents ({', '.join(row)}, seal) VALUES ({', '.join('?' * len(row))}, ?)",
         (*values, sealed),
     ).lastrowid
     assert key is not None

@@ -3,7 +3,7 @@
 A document is one row of ``documents`` with its text, places and metadata. A *generation* is one
 way to cut all documents into passages and embed them; ``state`` says which one answers. During a
 rebuild there is a second, which nobody sees before it is whole. A *split* is one document's
-passages in one generation.
+passages in one generation. ``spares`` are vectors whose passages are not there yet.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ CREATE TABLE texts (
   start INTEGER NOT NULL,
   content BLOB NOT NULL,
   PRIMARY KEY (document, start)
-);
+) WITHOUT ROWID;
 CREATE TABLE places (
   document INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
   ordinal INTEGER NOT NULL,
@@ -131,6 +131,13 @@ CREATE TABLE passages (
   UNIQUE (split, ordinal)
 );
 CREATE INDEX passages_content ON passages (content);
+CREATE TABLE spares (
+  generation INTEGER NOT NULL REFERENCES generations ON DELETE CASCADE,
+  content BLOB NOT NULL,
+  segment INTEGER NOT NULL,
+  vector INTEGER NOT NULL,
+  PRIMARY KEY (generation, content)
+) WITHOUT ROWID;
 CREATE TABLE postings (
   generation INTEGER NOT NULL REFERENCES generations ON DELETE CASCADE,
   term TEXT NOT NULL,
@@ -190,7 +197,9 @@ def _translated(error: sqlite3.Error, file: Path) -> IndexError_:
             hint="Check the permissions of the index directory and of the files in it.",
         )
     return IndexDamaged(
-        f"{file} is damaged ({reason}).", hint="Check the index and let it be repaired.", file=str(file)
+        f"{file} is damaged ({reason}).",
+        hint="Check the index and let it be repaired.",
+        file=str(file),
     )
 
 
@@ -200,7 +209,9 @@ def inspect(directory: Path) -> None:
     SQLite follows symbolic links, and what a rollback journal says can make it delete any file;
     an index never has either, so we don't let SQLite see one.
     """
-    if not directory.is_dir() or not os.path.lexists(directory / DATABASE):
+    if not os.path.lexists(directory / DATABASE):
+        if (directory / VECTORS).is_dir():
+            raise IndexDamaged(f"{directory / DATABASE} is missing.", file=DATABASE)
         raise IndexMissing(f"There is no index at {directory}.")
     files = [DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LOCK]
     for name in files:

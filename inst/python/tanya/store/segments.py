@@ -23,7 +23,15 @@ import numpy.typing as npt
 from tanya.errors import IndexDamaged, IndexError_, IndexFull, IndexReadOnly
 from tanya.store.protocol import Floats, Ids
 
-__all__ = ["Segment", "SegmentFile", "Vectors", "checksum", "file_errors", "segment_number", "segment_path"]
+__all__ = [
+    "Segment",
+    "SegmentFile",
+    "Vectors",
+    "checksum",
+    "file_errors",
+    "segment_number",
+    "segment_path",
+]
 
 _FLOAT = np.dtype("<f4")
 _BLOCK = 1 << 22  # scores computed at a time: 16 MB
@@ -38,7 +46,11 @@ def segment_path(directory: Path, number: int) -> Path:
 def segment_number(name: str) -> int | None:
     """The segment that a file name belongs to, or None for a file that isn't ours."""
     stem, _, suffix = name.partition(".")
-    return int(stem) if suffix == "f32" and len(stem) == 10 and stem.isascii() and stem.isdigit() else None
+    return (
+        int(stem)
+        if suffix == "f32" and len(stem) == 10 and stem.isascii() and stem.isdigit()
+        else None
+    )
 
 
 def checksum(data: bytes | memoryview) -> bytes:
@@ -95,7 +107,7 @@ class SegmentFile:
 
     def write(self, first: int, vectors: Floats) -> None:
         """Put rows (n, d) from row ``first`` on."""
-        rest = memoryview(np.ascontiguousarray(vectors, _FLOAT)).cast("B")
+        rest = memoryview(np.ascontiguousarray(vectors, _FLOAT).tobytes())
         with file_errors(self._path):
             os.lseek(self._descriptor, first * self._width, os.SEEK_SET)
             while rest:
@@ -160,7 +172,6 @@ class Segment:
         rows = np.frombuffer(data, _FLOAT).reshape(count, dimension)
         return cls(number, path, rows)
 
-
     def damaged(self, chunks: Iterable[tuple[int, int, bytes]]) -> list[range]:
         """Rows whose checksum is wrong; chunks are (first row, number of rows, checksum)."""
         return [
@@ -180,9 +191,7 @@ class Vectors:
         rows: The vector's row in that segment (n,).
     """
 
-    def __init__(
-        self, segments: Sequence[Segment], passages: Ids, owners: Ids, rows: Ids
-    ) -> None:
+    def __init__(self, segments: Sequence[Segment], passages: Ids, owners: Ids, rows: Ids) -> None:
         self.passages = passages
         self._segments = segments
         self._owners = owners

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,16 +25,17 @@ from tanya.store.schema import VECTORS, bind, connect_writer, sql_errors, text_o
 from tanya.store.segments import segment_number
 from tanya.types import Document, Failure, Passage
 
-__all__ = ["EmbeddedRebuild", "EmbeddedWriter", "delete_strays", "writing"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["EmbeddedRebuild", "EmbeddedWriter", "delete_strays", "passage_terms", "writing"]
 
 _SECONDS = 1.0  # work between commits
-_VARIABLES = 500  # question marks in one statement; old builds of SQLite allow 999
+_VARIABLES = 400  # question marks in one statement; old builds of SQLite allow 999
 
 
 @contextmanager
-def writing(
-    directory: Path, wait: float, on_wait: Waiting | None
-) -> Iterator[sqlite3.Connection]:
+def writing(directory: Path, wait: float, on_wait: Waiting | None) -> Iterator[sqlite3.Connection]:
     """A connection that may write, while nobody else can."""
     lock = WriterLock(directory)
     with sql_errors(directory):
@@ -57,34 +58,43 @@ def writing(
 def delete_strays(directory: Path, connection: sqlite3.Connection) -> None:
     """Delete segments that no state refers to: a killed writer left them."""
     used = {number for (number,) in connection.execute("SELECT key FROM segments")}
-    for name in os.listdir(directory / VECTORS):
-        number = segment_number(name)
+    for file in (directory / VECTORS).iterdir():
+        number = segment_number(file.name)
         if number is not None and number not in used:
             with suppress(OSError):  # Windows keeps a file that a reader has mapped
-                (directory / VECTORS / name).unlink()
+                file.unlink()
 
 
 class _Generation:
-    """Puts passages into one generation; what a writer and a rebuild have in common."""
+    """Puts passages into one generation; what a writer and a rebuild have in common.
+
+    A context manager: leaving the block commits what is complete, whatever ended it.
+    """
 
     def __init__(self, directory: Path, connection: sqlite3.Connection, generation: int) -> None:
         manifest = load_manifest(connection, generation)
-        self._language = manifest.language
-        self._dimension = manifest.dimension
+        self._directory = directory
         self._connection = connection
         self._generation = generation
+        self._language = manifest.language
+        self._dimension = manifest.dimension
         self._pending = Pending()
         self._committed_at = time.monotonic()
-        self._begin()
+        self._connection.execute("BEGIN IMMEDIATE")
         self._appender = Appender(directory, connection, generation, manifest.dimension)
 
-    def _begin(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
+    def __enter__(self) -> Self:
+        return self
 
-    def _leave(self) -> None:
-        """Commit what is complete, whatever ended the block."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
-            self.commit()
+            if self._connection.in_transaction:
+                self._commit()
         finally:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -94,32 +104,37 @@ class _Generation:
         """The vectors (d,) that the generation already has (see ``Writer.known``)."""
         return {key: vector for key, (_, vector) in self._locate(keys).items()}
 
-    def _locate(self, keys: Iterable[bytes]) -> dict[bytes, tuple[Location, Floats]]:
-        found = {}
-        wanted = list(dict.fromkeys(keys))
-        for begin in range(0, len(wanted), _VARIABLES):
-            part = wanted[begin : begin + _VARIABLES]
-            rows = self._connection.execute(
-                "SELECT p.content, p.segment, p.vector FROM passages AS p"
-                " JOIN segments AS g ON g.key = p.segment"
-                f" WHERE g.generation = ? AND p.content IN ({', '.join('?' * len(part))})",
-                (self._generation, *part),
-            ).fetchall()
-            for key, number, row in rows:
-                vector = self._appender.read((number, row))
-                if vector is not None:
-                    found[key] = ((number, row), vector)
-        return found
+    def keep(self, keys: Sequence[bytes], vectors: Floats) -> None:
+        """Store vectors ahead of the documents that need them (see ``Writer.keep``)."""
+        rows = check_vectors("the kept passages", vectors, len(keys), self._dimension)
+        locations = self._place(keys, rows)
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO spares VALUES (?, ?, ?, ?)",
+            ((self._generation, key, *location) for key, location in locations.items()),
+        )
+        self._commit_when_due()
+
+    def pending(self) -> list[str]:
+        """Ids of the documents that have text but no passages here, in order."""
+        rows = self._connection.execute(
+            "SELECT id FROM documents AS d WHERE status = 'indexed' AND NOT EXISTS"
+            " (SELECT 1 FROM splits WHERE document = d.key AND generation = ?) ORDER BY id",
+            (self._generation,),
+        )
+        return [text_of(id) for (id,) in rows]
 
     def commit(self) -> None:
         """Make everything so far visible and durable, now."""
+        self._commit()
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def _commit(self) -> None:
         self._pending.write(self._connection, self._generation)
         self._appender.record()
         self._connection.execute("UPDATE state SET revision = revision + 1")
         self._connection.execute("COMMIT")
         self._appender.recorded()
         self._committed_at = time.monotonic()
-        self._begin()
 
     def _commit_when_due(self) -> None:
         if time.monotonic() - self._committed_at >= _SECONDS:
@@ -138,35 +153,45 @@ class _Generation:
             raise
         self._connection.execute("RELEASE whole")
 
-    def _store_vectors(self, passages: Sequence[Passage], vectors: Floats) -> list[Location]:
-        """Write the vectors of passages that aren't known; where each passage's vector is."""
-        keys = [passage_key(passage) for passage in passages]
+    def _locate(self, keys: Iterable[bytes]) -> dict[bytes, tuple[Location, Floats]]:
+        """Where the vector of each known key is, and the vector (d,)."""
+        found = {}
+        wanted = list(dict.fromkeys(keys))
+        for begin in range(0, len(wanted), _VARIABLES):
+            part = wanted[begin : begin + _VARIABLES]
+            marks = ", ".join("?" * len(part))
+            rows = self._connection.execute(
+                "SELECT p.content, p.segment, p.vector FROM passages AS p"
+                " JOIN segments AS g ON g.key = p.segment"
+                f" WHERE g.generation = ? AND p.content IN ({marks})"
+                " UNION SELECT content, segment, vector FROM spares"
+                f" WHERE generation = ? AND content IN ({marks})",
+                (self._generation, *part, self._generation, *part),
+            ).fetchall()
+            for key, number, row in rows:
+                vector = self._appender.read((number, row))
+                if vector is not None:
+                    found[key] = ((number, row), vector)
+        return found
+
+    def _place(self, keys: Sequence[bytes], vectors: Floats) -> dict[bytes, Location]:
+        """Where the vector of each key is; those of unknown keys are written."""
         located = {key: location for key, (location, _) in self._locate(keys).items()}
         fresh: dict[bytes, int] = {}
         for number, key in enumerate(keys):
             if key not in located:
                 fresh.setdefault(key, number)
-        located |= zip(fresh, self._appender.append(vectors[list(fresh.values())]), strict=True)
-        return [located[key] for key in keys]
+        appended = self._appender.append(vectors[list(fresh.values())])
+        return located | dict(zip(fresh, appended, strict=True))
 
     def _insert_split(
-        self, document: int, passages: Sequence[Passage], locations: Sequence[Location]
+        self, document: int, passages: Sequence[Passage], locations: Mapping[bytes, Location]
     ) -> None:
-        """Insert the passages of a document."""
-        first = self._next_passage()
-        entries = [
-            (first + ordinal, terms(f"{passage.context}\n{passage.text}", self._language))
-            for ordinal, passage in enumerate(passages)
-        ]
-        rows = [
-            (
-                id, ordinal, passage.start, passage.end, bind(passage.context),
-                passage_key(passage), *location, len(words),
-            )
-            for ordinal, (passage, location, (id, words)) in enumerate(
-                zip(passages, locations, entries, strict=True)
-            )
-        ]  # fmt: skip
+        """Insert the passages of a document, in place of those it has."""
+        self._connection.execute(
+            "DELETE FROM splits WHERE document = ? AND generation = ?", (document, self._generation)
+        )
+        rows = list(self._passage_rows(passages, locations))
         split = self._connection.execute(
             "INSERT INTO splits (document, generation, passages, seal) VALUES (?, ?, ?, ?)",
             (document, self._generation, len(rows), split_seal(rows)),
@@ -176,8 +201,22 @@ class _Generation:
             " vector, terms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((split, *row) for row in rows),
         )
-        for id, words in entries:
-            self._pending.add(id, words)
+        self._connection.executemany(
+            "DELETE FROM spares WHERE generation = ? AND content = ?",
+            ((self._generation, key) for key in locations),
+        )
+
+    def _passage_rows(
+        self, passages: Sequence[Passage], locations: Mapping[bytes, Location]
+    ) -> Iterator[tuple[object, ...]]:
+        first = self._next_passage()
+        for ordinal, passage in enumerate(passages):
+            key = passage_key(passage)
+            length = self._pending.add(first + ordinal, passage_terms(passage, self._language))
+            yield (
+                first + ordinal, ordinal, passage.start, passage.end, bind(passage.context), key,
+                *locations[key], length,
+            )  # fmt: skip
 
     def _next_passage(self) -> int:
         row = self._connection.execute(
@@ -185,20 +224,23 @@ class _Generation:
         ).fetchone()
         return 1 if row is None else int(row[0]) + 1
 
+    def _replace_split(self, id: str, passages: Sequence[Passage], vectors: Floats) -> None:
+        """Give a document that is there new passages and vectors."""
+        row = self._connection.execute(
+            "SELECT key FROM documents WHERE id = ? AND status = 'indexed'", (bind(id),)
+        ).fetchone()
+        if row is None:
+            raise InvalidArgument(f"The index has no text of {id!r}.", document=id)
+        check_passages(id, read_text(self._connection, row[0]), passages)
+        rows = check_vectors(id, vectors, len(passages), self._dimension)
+        locations = self._place([passage_key(passage) for passage in passages], rows)
+        with self._whole():
+            self._insert_split(row[0], passages, locations)
+        self._commit_when_due()
+
 
 class EmbeddedWriter(_Generation):
-    """The writer of an embedded store (see ``Writer``). A context manager."""
-
-    def __enter__(self) -> EmbeddedWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._leave()
+    """The writer of an embedded store (see ``Writer``)."""
 
     def put(self, document: Document, passages: Sequence[Passage], vectors: Floats) -> None:
         """Store a document, in place of an older one with its id (see ``Writer.put``)."""
@@ -206,12 +248,16 @@ class EmbeddedWriter(_Generation):
             raise InvalidArgument("A document needs an id.")
         check_passages(document.id, document.text, passages)
         rows = check_vectors(document.id, vectors, len(passages), self._dimension)
-        locations = self._store_vectors(passages, rows)
+        locations = self._place([passage_key(passage) for passage in passages], rows)
         with self._whole():
             self._delete(document.id)
             key = insert_document(self._connection, document, now())
             self._insert_split(key, passages, locations)
         self._commit_when_due()
+
+    def restore(self, id: str, passages: Sequence[Passage], vectors: Floats) -> None:
+        """Give a pending document its passages back (see ``Writer.restore``)."""
+        self._replace_split(id, passages, vectors)
 
     def put_failure(self, failure: Failure) -> None:
         """Store a row for a source that gave no text, in place of an older one with its id."""
@@ -229,65 +275,24 @@ class EmbeddedWriter(_Generation):
         self._commit_when_due()
         return removed
 
-    def _delete(self, id: str) -> int:
-        return self._connection.execute(
-            "DELETE FROM documents WHERE id = ?", (bind(id),)
-        ).rowcount
-
     def set_setting(self, name: str, value: object) -> None:
         """Keep a small value that JSON can hold; None removes it."""
-        if value is None:
-            self._connection.execute("DELETE FROM settings WHERE name = ?", (bind(name),))
-            return
-        self._connection.execute(
-            "INSERT OR REPLACE INTO settings VALUES (?, ?)", (bind(name), json.dumps(value))
-        )
+        self._connection.execute("DELETE FROM settings WHERE name = ?", (bind(name),))
+        if value is not None:
+            self._connection.execute(
+                "INSERT INTO settings VALUES (?, ?)", (bind(name), json.dumps(value))
+            )
+
+    def _delete(self, id: str) -> int:
+        return self._connection.execute("DELETE FROM documents WHERE id = ?", (bind(id),)).rowcount
 
 
 class EmbeddedRebuild(_Generation):
-    """The rebuild of an embedded store (see ``Rebuild``). A context manager."""
-
-    def __init__(self, directory: Path, connection: sqlite3.Connection, generation: int) -> None:
-        super().__init__(directory, connection, generation)
-        self._directory = directory
-
-    def __enter__(self) -> EmbeddedRebuild:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._leave()
-
-    def pending(self) -> list[str]:
-        """Ids of the documents still to be put, in order; shrinks as they are."""
-        rows = self._connection.execute(
-            "SELECT id FROM documents AS d WHERE status = 'indexed' AND NOT EXISTS"
-            " (SELECT 1 FROM splits WHERE document = d.key AND generation = ?) ORDER BY id",
-            (self._generation,),
-        )
-        return [text_of(id) for (id,) in rows]
+    """The rebuild of an embedded store (see ``Rebuild``)."""
 
     def put(self, id: str, passages: Sequence[Passage], vectors: Floats) -> None:
         """Store the new passages and vectors of a document."""
-        row = self._connection.execute(
-            "SELECT key FROM documents WHERE id = ? AND status = 'indexed'", (bind(id),)
-        ).fetchone()
-        if row is None:
-            raise InvalidArgument(f"The index has no document {id!r}.", document=id)
-        check_passages(id, read_text(self._connection, row[0]), passages)
-        rows = check_vectors(id, vectors, len(passages), self._dimension)
-        locations = self._store_vectors(passages, rows)
-        with self._whole():
-            self._connection.execute(
-                "DELETE FROM splits WHERE document = ? AND generation = ?",
-                (row[0], self._generation),
-            )
-            self._insert_split(row[0], passages, locations)
-        self._commit_when_due()
+        self._replace_split(id, passages, vectors)
 
     def finish(self) -> None:
         """Let the new passages answer from now on, and drop the old ones."""
@@ -297,10 +302,17 @@ class EmbeddedRebuild(_Generation):
                 f"{len(pending)} documents have no new passages yet, {pending[0]!r} among them."
             )
         old = current_generation(self._connection)
+        if old == self._generation:
+            return
         self._connection.execute("UPDATE state SET generation = ?", (self._generation,))
         drop_generations(self._connection, [old])
         self.commit()
         delete_strays(self._directory, self._connection)
+
+
+def passage_terms(passage: Passage, language: str) -> list[str]:
+    """The terms by which the keyword index finds a passage."""
+    return terms(f"{passage.context}\n{passage.text}", language)
 
 
 def check_passages(id: str, text: str, passages: Sequence[Passage]) -> None:
