@@ -115,14 +115,14 @@ def _convert(
         budget.members -= 1
         budget.bytes -= len(attachment.data)
         if depth >= file.options.max_depth:
-            error: TanyaError = DocumentTooLarge("The file is nested too deep inside others.")
+            refusal = DocumentTooLarge("The file is nested too deep inside others.")
         elif budget.members < 0 or budget.bytes < 0:
-            error = DocumentTooLarge("The files inside are more than the limit allows.")
+            refusal = DocumentTooLarge("The files inside are more than the limit allows.")
         else:
             within = Input(attachment.data, attachment.name, file.options)
             yield from _convert(inner, within, origin, budget, depth + 1)
             continue
-        yield origin.failure(inner, suffix_of(attachment.name)[1:], error)
+        yield origin.failure(inner, suffix_of(attachment.name)[1:], refusal)
         if budget.members < 0 or budget.bytes < 0:
             return
 
