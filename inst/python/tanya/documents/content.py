@@ -129,6 +129,10 @@ class TextBuilder:
         """Add a line directly below what is there. Blank text adds nothing."""
         self._add(text, "\n")
 
+    def inline(self, text: str) -> None:
+        """Go on with the last paragraph. Blank text adds nothing."""
+        self._add(text, " ")
+
     def heading(self, text: str, level: int) -> None:
         """Add a paragraph that names what follows it, down to a heading of its level or above."""
         start = self._length
@@ -167,7 +171,7 @@ class TextBuilder:
         text = "".join(self._parts)
         places = [
             Place(
-                _past_newlines(text, place.start),
+                _past_separator(text, place.start),
                 place.end,
                 place.kind,
                 label=place.label,
@@ -177,7 +181,7 @@ class TextBuilder:
         ]
         headings = [
             Place(
-                _past_newlines(text, place.start),
+                _past_separator(text, place.start),
                 place.end,
                 "heading",
                 label=place.label,
@@ -210,8 +214,8 @@ class TextBuilder:
         return start + 2 if start else 0
 
 
-def _past_newlines(text: str, start: int) -> int:
-    while start < len(text) and text[start] == "\n":
+def _past_separator(text: str, start: int) -> int:
+    while start < len(text) and text[start] in "\n ":
         start += 1
     return start
 

@@ -1,0 +1,256 @@
+"""PDF by PDFium: pages with their labels, in reading order, page by page to bound memory."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from tanya.documents.content import Attachment, Content, Input, TextBuilder, clean
+from tanya.documents.layout import HYPHEN, Block, Line, Page, blocks, in_reading_order
+from tanya.errors import DocumentDamaged, DocumentEncrypted, DocumentNeedsOcr
+
+__all__ = ["convert"]
+
+_LIGATURES = str.maketrans({
+    "\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl",
+    "\ufb05": "st", "\ufb06": "st", "\u00a0": " ", "\u00ad": "",
+})  # fmt: skip
+_LINE_ENDS = frozenset((0x0A, 0x0D))
+_HYPHENS = frozenset((0x02, 0xFFFE))
+_UNREADABLE = re.compile("[\ue000-\uf8ff\ufffd\x00-\x08\x0e-\x1f]")
+_FEW_CHARACTERS = 50
+_JUNK_TITLE = re.compile(r"microsoft word|untitled|\.(?:docx?|indd|pdf|rtf|pptx?)$", re.IGNORECASE)
+
+
+def convert(file: Input) -> Content:
+    """Convert a PDF.
+
+    Raises:
+        DocumentEncrypted: It asks for a password.
+        DocumentDamaged: PDFium cannot open it.
+        DocumentNeedsOcr: No page has text, but there are pictures.
+    """
+    document = _open(file.data)
+    try:
+        scans = [_scan(document, number) for number in range(len(document))]
+        attachments = tuple(_attachments(document))
+        title = document.get_metadata_value("Title")
+    finally:
+        document.close()
+    return _content(scans, "" if _JUNK_TITLE.search(title) else title, attachments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """What one page gave.
+
+    Attributes:
+        page: Its lines.
+        label: Page label, or "".
+        problem: "" or why its text is not all there: ``"ocr"``, ``"damaged"``.
+    """
+
+    page: Page
+    label: str
+    problem: str = ""
+
+
+def _open(data: bytes) -> pypdfium2.PdfDocument:
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        if "password" in str(error).lower() or "security" in str(error).lower():
+            raise DocumentEncrypted("The PDF asks for a password.") from error
+        raise DocumentDamaged("The PDF is truncated or damaged.") from error
+    if not len(document):
+        document.close()
+        raise DocumentDamaged("The PDF has no pages.")
+    return document
+
+
+def _scan(document: pypdfium2.PdfDocument, number: int) -> _Scan:
+    label = clean(document.get_page_label(number) or "").strip()
+    try:
+        page = document[number]
+    except pypdfium2.PdfiumError:
+        return _Scan(Page((), 0.0, 0.0), label, "damaged")
+    try:
+        width, height = page.get_size()
+        textpage = page.get_textpage()
+        try:
+            segments = list(_segments(textpage))
+        finally:
+            textpage.close()
+        text = "".join(segment.text for segment in segments)
+        problem = "ocr" if _is_picture(page, text) else ""
+    finally:
+        page.close()
+    upright, rest, turned = _turned_upright(segments)
+    lines = [*in_reading_order(upright), *rest]
+    if turned:
+        width, height = height, width
+    return _Scan(Page(tuple(lines), width, height), label, problem)
+
+
+def _is_picture(page: pypdfium2.PdfPage, text: str) -> bool:
+    """Whether a page shows text that its text layer does not have."""
+    visible = len("".join(text.split()))
+    if visible >= _FEW_CHARACTERS:
+        return len(_UNREADABLE.findall(text)) > 0.3 * visible
+    width, height = page.get_size()
+    area = 0.0
+    shapes = 0
+    for item in page.get_objects(max_depth=3):
+        if item.type == pdfium.FPDF_PAGEOBJ_IMAGE:
+            left, bottom, right, top = item.get_bounds()
+            area += max(0.0, right - left) * max(0.0, top - bottom)
+        elif item.type == pdfium.FPDF_PAGEOBJ_PATH:
+            shapes += 1
+    return area > 0.3 * width * height or shapes > 500
+
+
+def _segments(textpage: pypdfium2.PdfTextPage) -> Iterator[Line]:
+    """Stretches of text without a line break or a wide gap, in the order of the file."""
+    raw = textpage.raw
+    get_unicode, get_box = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetCharBox
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    codes: list[int] = []
+    first = -1
+    box = [math.inf, math.inf, -math.inf, -math.inf]
+    last_right = math.nan
+    last_height = 0.0
+
+    def segment(end: str) -> Iterator[Line]:
+        text = _decoded(codes)
+        if text.strip():
+            yield _line(raw, first, text.strip() + end, box)
+
+    for index in range(textpage.count_chars()):
+        code = get_unicode(raw, index)
+        if code in _LINE_ENDS or code in _HYPHENS:
+            yield from segment(HYPHEN if code in _HYPHENS else "")
+            codes, first, last_right = [], -1, math.nan
+            box = [math.inf, math.inf, -math.inf, -math.inf]
+            continue
+        if code not in (0x20, 0xA0) and get_box(raw, index, left, right, bottom, top):
+            if right.value > left.value:
+                if left.value - last_right > 2.0 * max(last_height, top.value - bottom.value):
+                    yield from segment("")
+                    codes, first = [], -1
+                    box = [math.inf, math.inf, -math.inf, -math.inf]
+                last_right, last_height = right.value, top.value - bottom.value
+                box = [
+                    min(box[0], left.value),
+                    min(box[1], bottom.value),
+                    max(box[2], right.value),
+                    max(box[3], top.value),
+                ]
+            if first < 0:
+                first = index
+        codes.append(code)
+    yield from segment("")
+
+
+def _decoded(codes: Sequence[int]) -> str:
+    text = "".join(map(chr, codes))
+    if any(0xD800 <= code < 0xE000 for code in codes):
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return " ".join(clean(text.translate(_LIGATURES)).split())
+
+
+def _line(raw: object, index: int, text: str, box: Sequence[float]) -> Line:
+    left, bottom, right, top = box if box[0] < math.inf else (0.0, 0.0, 0.0, 0.0)
+    index = max(0, index)
+    return Line(
+        text=text,
+        left=left,
+        bottom=bottom,
+        right=right,
+        top=top,
+        size=pdfium.FPDFText_GetFontSize(raw, index),
+        is_bold=_is_bold(raw, index),
+    )
+
+
+def _is_bold(raw: object, index: int) -> bool:
+    flags = ctypes.c_int()
+    buffer = ctypes.create_string_buffer(128)
+    length = pdfium.FPDFText_GetFontInfo(raw, index, buffer, 128, flags)
+    return 0 < length <= 128 and b"bold" in buffer.value.lower()
+
+
+def _turned_upright(segments: Sequence[Line]) -> tuple[list[Line], list[Line], bool]:
+    return list(segments), [], False
+
+
+def _attachments(document: pypdfium2.PdfDocument) -> Iterator[Attachment]:
+    for number in range(document.count_attachments()):
+        try:
+            attachment = document.get_attachment(number)
+            yield Attachment(
+                attachment.get_name() or f"attachment-{number + 1}", bytes(attachment.get_data())
+            )
+        except pypdfium2.PdfiumError:
+            yield Attachment(f"attachment-{number + 1}", b"")
+
+
+def _content(scans: Sequence[_Scan], title: str, attachments: tuple[Attachment, ...]) -> Content:
+    pictures = [number for number, scan in enumerate(scans, 1) if scan.problem == "ocr"]
+    damaged = [number for number, scan in enumerate(scans, 1) if scan.problem == "damaged"]
+    legible = [scan for scan in scans if scan.page.lines and scan.problem != "ocr"]
+    if pictures and not legible:
+        raise DocumentNeedsOcr(
+            "The PDF holds pictures of text only.",
+            hint="Read it with OCR, for which the program tesseract has to be installed.",
+        )
+    if damaged and not legible and not attachments:
+        raise DocumentDamaged("No page of the PDF can be read.")
+    message = " ".join(
+        f"{_listed(numbers)} {what}."
+        for numbers, what in (
+            (pictures, "needs OCR" if len(pictures) == 1 else "need OCR"),
+            (damaged, "could not be read"),
+        )
+        if numbers
+    )
+    return _build(scans, title, message, attachments)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """``"Page 3"`` or ``"Pages 3, 5-7"``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return f"Page {text}" if len(numbers) == 1 else f"Pages {text}"
+
+
+def _build(
+    scans: Sequence[_Scan], title: str, message: str, attachments: tuple[Attachment, ...]
+) -> Content:
+    by_page: dict[int, list[Block]] = {}
+    for block in blocks([scan.page for scan in scans]):
+        by_page.setdefault(block.page, []).append(block)
+    builder = TextBuilder()
+    for number, scan in enumerate(scans):
+        start = builder.position
+        for position, block in enumerate(by_page.get(number, [])):
+            if block.level:
+                builder.heading(block.text, block.level)
+            elif block.continues:
+                builder.inline(block.text)
+            elif block.gap or not position:
+                builder.block(block.text)
+            else:
+                builder.line(block.text)
+        builder.place("page", start, label=scan.label, number=number + 1)
+    return builder.finish(title=title, message=message, attachments=attachments)
