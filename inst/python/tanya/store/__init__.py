@@ -19,6 +19,7 @@ from tanya.store.protocol import (
     Writer,
     passage_key,
 )
+from tanya.store.repairing import repair
 
 __all__ = [
     "Counts",
@@ -33,4 +34,5 @@ __all__ = [
     "Waiting",
     "Writer",
     "passage_key",
+    "repair",
 ]

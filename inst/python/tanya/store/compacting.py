@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tanya.errors import IndexDamaged
-from tanya.store.appending import Appender, Location
+from tanya.store.appending import Appender
 from tanya.store.generations import current_generation, load_manifest
 from tanya.store.postings import decode, encode
-from tanya.store.records import split_rows, split_seal
-from tanya.store.schema import VECTORS
+from tanya.store.records import seal_split
+from tanya.store.schema import VECTORS, text_of
 from tanya.store.segments import Segment, segment_path
 from tanya.types import Progress
 
-__all__ = ["compact"]
+__all__ = ["compact", "move_vectors"]
 
 _TERMS = 2000  # terms merged between two reports of progress
 
@@ -45,37 +44,54 @@ def compact(directory: Path, connection: sqlite3.Connection, progress: Progress 
 
 def _compact_vectors(directory: Path, connection: sqlite3.Connection, generation: int) -> None:
     """Copy the live vectors of segments with dead ones to new segments."""
-    used: defaultdict[int, defaultdict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for passage, number, row in connection.execute(
-        "SELECT p.key, p.segment, p.vector FROM passages AS p JOIN splits AS s ON s.key = p.split"
-        " WHERE s.generation = ? ORDER BY p.key",
-        (generation,),
-    ):
-        used[number][row].append(passage)
-    counts = dict(
-        connection.execute("SELECT key, vectors FROM segments WHERE generation = ?", (generation,))
-    )
-    sparse = [number for number, count in counts.items() if len(used[number]) < count]
-    if not sparse:
-        return
     dimension = load_manifest(connection, generation).dimension
-    appender = Appender(directory, connection, generation, dimension, closed=sparse)
+    live = dict(
+        connection.execute(
+            "SELECT segment, count(DISTINCT vector) FROM passages GROUP BY segment"
+        ).fetchall()
+    )
+    sparse = [
+        _sound_segment(directory, connection, number, count, dimension)
+        for number, count in connection.execute(
+            "SELECT key, vectors FROM segments WHERE generation = ?", (generation,)
+        ).fetchall()
+        if live.get(number, 0) < count
+    ]
+    if sparse:
+        move_vectors(directory, connection, generation, sparse)
+
+
+def move_vectors(
+    directory: Path, connection: sqlite3.Connection, generation: int, segments: Sequence[Segment]
+) -> None:
+    """Copy the vectors that passages use out of segments, and forget these.
+
+    Readers go on with the files until they look again; ``delete_strays`` deletes them.
+    """
+    dimension = load_manifest(connection, generation).dimension
+    numbers = [segment.number for segment in segments]
+    appender = Appender(directory, connection, generation, dimension, closed=numbers)
     try:
-        moved: dict[int, Location] = {}
-        for number in sparse:
-            rows = used[number]
-            segment = _sound_segment(directory, connection, number, counts[number], dimension)
-            locations = appender.append(segment.rows[list(rows)])
-            for passages, location in zip(rows.values(), locations, strict=True):
-                moved |= dict.fromkeys(passages, location)
+        for segment in segments:
+            used: dict[int, list[int]] = {}
+            for passage, row in connection.execute(
+                "SELECT key, vector FROM passages WHERE segment = ? ORDER BY key", (segment.number,)
+            ):
+                used.setdefault(row, []).append(passage)
+            locations = appender.append(segment.rows[list(used)])
+            connection.executemany(
+                "UPDATE passages SET segment = ?, vector = ? WHERE key = ?",
+                (
+                    (*location, passage)
+                    for passages, location in zip(used.values(), locations, strict=True)
+                    for passage in passages
+                ),
+            )
+            connection.execute("DELETE FROM segments WHERE key = ?", (segment.number,))
         appender.record()
     finally:
         appender.close()
-    connection.executemany(
-        "UPDATE passages SET segment = ?, vector = ? WHERE key = ?",
-        ((*location, passage) for passage, location in moved.items()),
-    )
-    connection.executemany("DELETE FROM segments WHERE key = ?", ((number,) for number in sparse))
+    connection.execute("DELETE FROM spares WHERE generation = ?", (generation,))
     _seal_again(connection, generation)
 
 
@@ -100,10 +116,7 @@ def _sound_segment(
 def _seal_again(connection: sqlite3.Connection, generation: int) -> None:
     splits = connection.execute("SELECT key FROM splits WHERE generation = ?", (generation,))
     for (split,) in splits.fetchall():
-        connection.execute(
-            "UPDATE splits SET seal = ? WHERE key = ?",
-            (split_seal(split_rows(connection, split)), split),
-        )
+        seal_split(connection, split)
 
 
 def _compact_keywords(
@@ -157,5 +170,5 @@ def _merge(
         entries = dict(zip(ids[keep].tolist(), counts[keep].tolist(), strict=True))
         connection.execute(
             "INSERT INTO postings VALUES (?, ?, ?, ?)",
-            (generation, term, first, encode(first, entries)),
+            (generation, term, first, encode(text_of(term), first, entries)),
         )

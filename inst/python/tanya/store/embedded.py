@@ -10,7 +10,6 @@ sees half a document, and what a killed writer left behind is never looked at.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -28,11 +27,12 @@ import numpy as np
 from tanya.errors import IndexDamaged, IndexError_, IndexMissing, InvalidArgument, ModelMismatch
 from tanya.filters import compile_filter
 from tanya.store import schema
-from tanya.store.checking import check
+from tanya.store.checking import examine
 from tanya.store.compacting import compact
 from tanya.store.generations import (
     begin_generation,
     current_generation,
+    load_json,
     load_manifest,
     resume_generation,
 )
@@ -49,6 +49,7 @@ from tanya.store.protocol import (
     Writer,
 )
 from tanya.store.records import decode_metadata, read_text
+from tanya.store.repairing import repair
 from tanya.store.schema import bind, sql_errors, text_of
 from tanya.store.segments import Segment, Vectors, segment_path
 from tanya.store.writing import EmbeddedRebuild, EmbeddedWriter, writing
@@ -180,8 +181,12 @@ class EmbeddedStore:
 
     def close(self) -> None:
         """Let go of all files. Closing twice does nothing."""
+        self._closed = True
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of all that is not in use by a thread right now."""
         with self._guard:
-            self._closed = True
             idle, self._idle = self._idle, []
             self._state = self._passages = None
         for connection in idle:
@@ -429,9 +434,16 @@ class EmbeddedStore:
         """A value kept by ``Writer.set_setting``, or None."""
         with self._session() as session:
             row = session.connection.execute(
-                "SELECT value FROM settings WHERE name = ?", (bind(name),)
+                "SELECT value, seal FROM settings WHERE name = ?", (bind(name),)
             ).fetchone()
-        return None if row is None else json.loads(row[0])
+        try:
+            return None if row is None else load_json(*row)
+        except ValueError as error:
+            raise IndexDamaged(
+                f"{self.directory / schema.DATABASE} has lost the setting {name!r}.",
+                hint="Check the index and let it be repaired.",
+                file=schema.DATABASE,
+            ) from error
 
     def allowed(self, filter: object) -> Ids:
         """Ids of the passages whose document passes a filter (see ``tanya.filters``)."""
@@ -507,11 +519,12 @@ class EmbeddedStore:
     def check(self) -> list[Finding]:
         """Verify every file, checksum and reference. Empty when all is well."""
         with self._session() as session:
-            return check(self.directory, session.connection)
+            return examine(self.directory, session.connection).findings
 
     def repair(self, wait: float = 60.0) -> list[Finding]:
         """Check, and put right what can be (see ``Store.repair``)."""
-        raise NotImplementedError
+        self._forget()
+        return repair(self.directory, wait)
 
 
 _DOCUMENT = """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import time
 from dataclasses import asdict, replace
+from typing import Any
 
 from tanya.errors import IndexDamaged
 from tanya.store.protocol import Manifest
@@ -15,6 +17,8 @@ __all__ = [
     "begin_generation",
     "current_generation",
     "drop_generations",
+    "dump_json",
+    "load_json",
     "load_manifest",
     "now",
     "resume_generation",
@@ -24,6 +28,19 @@ __all__ = [
 def now() -> str:
     """The time; UTC, ISO 8601, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def dump_json(value: object) -> tuple[str, bytes]:
+    """A value as JSON, and the seal by which ``load_json`` knows it again."""
+    text = json.dumps(value)
+    return text, hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def load_json(text: str, seal: bytes) -> Any:
+    """What ``dump_json`` was given; ValueError where the text is not what it made."""
+    if hashlib.blake2b(text.encode(), digest_size=16).digest() != seal:
+        raise ValueError("the seal does not match")
+    return json.loads(text)
 
 
 def current_generation(connection: sqlite3.Connection) -> int:
@@ -37,10 +54,10 @@ def current_generation(connection: sqlite3.Connection) -> int:
 def load_manifest(connection: sqlite3.Connection, generation: int) -> Manifest:
     """The manifest of a generation."""
     row = connection.execute(
-        "SELECT manifest FROM generations WHERE key = ?", (generation,)
+        "SELECT manifest, seal FROM generations WHERE key = ?", (generation,)
     ).fetchone()
     try:
-        manifest = Manifest(**json.loads(row[0]))
+        manifest = Manifest(**load_json(*row))
         if not (isinstance(manifest.dimension, int) and 0 < manifest.dimension < 1 << 20):
             raise ValueError(manifest.dimension)
     except (TypeError, ValueError) as error:
@@ -59,7 +76,7 @@ def begin_generation(connection: sqlite3.Connection, manifest: Manifest) -> int:
         created=now(),
     )
     key = connection.execute(
-        "INSERT INTO generations (manifest) VALUES (?)", (json.dumps(asdict(plain)),)
+        "INSERT INTO generations (manifest, seal) VALUES (?, ?)", dump_json(asdict(plain))
     ).lastrowid
     assert key is not None
     return key

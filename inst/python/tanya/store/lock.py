@@ -6,9 +6,11 @@ import os
 import socket
 import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
-from tanya.errors import IndexLocked, IndexReadOnly
+from tanya.errors import IndexError_, IndexLocked, IndexReadOnly
+from tanya.store.generations import now
 from tanya.store.protocol import Waiting
 from tanya.store.schema import LOCK, connect_reader, connect_writer, inspect
 
@@ -78,28 +80,25 @@ class WriterLock:
         return True
 
     def _sign(self) -> None:
-        connection = connect_writer(self._directory)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            with connection:
-                connection.execute("DELETE FROM owner")
-                connection.execute(
-                    "INSERT INTO owner VALUES (?, ?, ?)",
-                    (
-                        os.getpid(),
-                        socket.gethostname(),
-                        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                    ),
+        """Leave word of who we are, as far as the index can hold it."""
+        with (
+            suppress(sqlite3.Error, IndexError_),
+            closing(connect_writer(self._directory)) as index,
+        ):
+            index.execute("BEGIN IMMEDIATE")
+            with index:
+                index.execute("DELETE FROM owner")
+                index.execute(
+                    "INSERT INTO owner VALUES (?, ?, ?)", (os.getpid(), socket.gethostname(), now())
                 )
-        finally:
-            connection.close()
 
     def _owner(self) -> str:
-        connection = connect_reader(self._directory)
-        try:
-            row = connection.execute("SELECT pid, host, since FROM owner").fetchone()
-        finally:
-            connection.close()
+        row = None
+        with (
+            suppress(sqlite3.Error, IndexError_),
+            closing(connect_reader(self._directory)) as index,
+        ):
+            row = index.execute("SELECT pid, host, since FROM owner").fetchone()
         if row is None:
             return "Another process"
         return f"Process {row[0]} on {row[1]} (since {row[2]})"

@@ -4,7 +4,7 @@ It lives in one ordinary table, not in SQLite's FTS5: every build of SQLite has 
 ours (see ``tanya.keywords``), and scoring all passages of a common term with numpy is many times
 faster than row by row (bench/store.py compares). An entry is (passage, count); the entries of
 one commit for one term are one blob: 4 bytes of passage id relative to the row's ``first``, for
-each, then one byte of count for each. Entries of removed passages stay until ``compact``; they are
+each, one byte of count for each, and a CRC-32. Entries of removed passages stay until ``compact``; they are
 recognised by their passage being gone.
 
 BM25 after Robertson & Zaragoza (2009), "The Probabilistic Relevance Framework", with the
@@ -14,6 +14,7 @@ non-negative inverse document frequency of Lucene.
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -23,26 +24,38 @@ from tanya.store.protocol import Floats, Ids
 from tanya.store.schema import bind
 from tanya.store.segments import Best, Vectors
 
-__all__ = ["Keywords", "Pending", "decode", "encode"]
+__all__ = ["Keywords", "Pending", "decode", "encode", "is_whole"]
 
 _K1 = 1.2
 _B = 0.75
 _ID = np.dtype("<u4")
+_CHECKSUM = 4
 _MOST = 255  # a count of more says nothing more; BM25 is flat there
 
 
-def encode(first: int, entries: Mapping[int, int]) -> bytes:
+def encode(term: str, first: int, entries: Mapping[int, int]) -> bytes:
     """Entries {passage: count} of one term as a blob; passages ascend and start at ``first``."""
     ids = np.fromiter(entries.keys(), np.int64, len(entries)) - first
     counts = np.fromiter(entries.values(), np.uint8, len(entries))
-    return ids.astype(_ID).tobytes() + counts.tobytes()
+    payload = ids.astype(_ID).tobytes() + counts.tobytes()
+    return payload + _checksum(term, first, payload)
 
 
 def decode(first: int, blob: bytes) -> tuple[Ids, Ids]:
     """Passage ids (n,) and counts (n,) of a blob."""
-    number = len(blob) // (_ID.itemsize + 1)
+    number = (len(blob) - _CHECKSUM) // (_ID.itemsize + 1)
     ids = np.frombuffer(blob, _ID, number).astype(np.int64) + first
     return ids, np.frombuffer(blob, np.uint8, number, number * _ID.itemsize).astype(np.int64)
+
+
+def is_whole(term: str, first: int, blob: bytes) -> bool:
+    """Whether a blob is what ``encode`` made."""
+    return _checksum(term, first, blob[:-_CHECKSUM]) == blob[-_CHECKSUM:]
+
+
+def _checksum(term: str, first: int, payload: bytes) -> bytes:
+    label = f"{first} {term}".encode("utf-8", "surrogatepass")
+    return zlib.crc32(payload, zlib.crc32(label)).to_bytes(_CHECKSUM, "little")
 
 
 class Pending:
@@ -74,7 +87,7 @@ class Pending:
         connection.executemany(
             "INSERT INTO postings VALUES (?, ?, ?, ?)",
             (
-                (generation, bind(term), first := next(iter(found)), encode(first, found))
+                (generation, bind(term), first := next(iter(found)), encode(term, first, found))
                 for term, found in sorted(entries.items())
             ),
         )

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from tanya.errors import InvalidArgument
 from tanya.store.schema import bind, text_of
-from tanya.types import Document, Failure, Place, Scalar
+from tanya.types import Document, Failure, Scalar
 
 __all__ = [
     "decode_metadata",
+    "document_seal",
     "insert_document",
     "insert_failure",
     "read_text",
-    "seal",
-    "split_rows",
+    "seal_split",
     "split_seal",
 ]
 
@@ -44,19 +42,15 @@ def read_text(
 def insert_document(connection: sqlite3.Connection, document: Document, indexed_at: str) -> int:
     """Insert all of a document but its passages; returns its key."""
     pages = [place for place in document.places if place.kind in ("page", "slide")]
-    key = _insert(
+    key = _insert_row(
         connection,
         document,
-        {
-            "title": document.title,
-            "pages": len(pages) or None,
-            "characters": len(document.text),
-            "indexed_at": indexed_at,
-            "status": "indexed",
-            "message": document.message,
-        },
-        places=document.places,
-        text=document.text,
+        title=document.title,
+        pages=len(pages) or None,
+        characters=len(document.text),
+        indexed_at=indexed_at,
+        status="indexed",
+        message=document.message,
     )
     connection.executemany(
         "INSERT INTO texts VALUES (?, ?, ?)",
@@ -75,86 +69,105 @@ def insert_document(connection: sqlite3.Connection, document: Document, indexed_
             for ordinal, place in enumerate(document.places)
         ),
     )  # fmt: skip
+    _seal(connection, key)
     return key
 
 
 def insert_failure(connection: sqlite3.Connection, failure: Failure, indexed_at: str) -> None:
     """Insert the row of a source that gave no text."""
-    _insert(
+    key = _insert_row(
         connection,
         failure,
-        {
-            "title": "",
-            "pages": None,
-            "characters": 0,
-            "indexed_at": indexed_at,
-            "status": failure.status,
-            "message": failure.message,
-        },
-        places=(),
-        text="",
+        title="",
+        pages=None,
+        characters=0,
+        indexed_at=indexed_at,
+        status=failure.status,
+        message=failure.message,
     )
+    _seal(connection, key)
 
 
-def _insert(
+def _insert_row(
     connection: sqlite3.Connection,
     source: Document | Failure,
-    columns: Mapping[str, Scalar],
     *,
-    places: Iterable[Place],
-    text: str,
+    title: str,
+    pages: int | None,
+    characters: int,
+    indexed_at: str,
+    status: str,
+    message: str,
 ) -> int:
-    row = {
-        "id": source.id, "path": source.path, "type": source.type, "hash": source.hash, **columns
-    }  # fmt: skip
-    metadata = list(_encode_metadata(source.metadata))
-    sealed = seal(row, metadata, places, text)
-    values = [bind(value) if isinstance(value, str) else value for value in row.values()]
     key = connection.execute(
-        f"INSERT INTO documents ({', '.join(row)}, seal) VALUES ({', '.join('?' * len(row))}, ?)",
-        (*values, sealed),
-    ).lastrowid
+        "INSERT INTO documents (id, path, type, title, pages, characters, hash, indexed_at, status,"
+        " message, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'')",
+        (
+            bind(source.id), bind(source.path), bind(source.type), bind(title), pages, characters,
+            bind(source.hash), indexed_at, bind(status), bind(message),
+        ),
+    ).lastrowid  # fmt: skip
     assert key is not None
     connection.executemany(
         "INSERT INTO metadata VALUES (?, ?, ?, ?, ?)",
-        ((key, ordinal, *entry) for ordinal, entry in enumerate(metadata)),
+        ((key, ordinal, *entry) for ordinal, entry in enumerate(_encode_metadata(source.metadata))),
     )
     return key
 
 
-def seal(
-    row: Mapping[str, Scalar],
-    metadata: Iterable[tuple[str | bytes, str, Scalar | bytes]],
-    places: Iterable[Place],
-    text: str,
-) -> bytes:
-    """16 bytes over everything a document is, by which a check knows that it is whole."""
-    digest = hashlib.blake2b(digest_size=16)
-    parts: list[Any] = [
-        sorted(row.items()),
-        [[text_of(name), kind, repr(value)] for name, kind, value in metadata],
-        [[p.start, p.end, p.kind, p.label, p.number, p.level] for p in places],
-    ]
-    digest.update(json.dumps(parts).encode())
-    digest.update(text.encode("utf-8", "surrogatepass"))
-    return digest.digest()
+def _seal(connection: sqlite3.Connection, document: int) -> None:
+    connection.execute(
+        "UPDATE documents SET seal = ? WHERE key = ?",
+        (document_seal(connection, document), document),
+    )
 
 
-def split_seal(rows: Iterable[Sequence[object]]) -> bytes:
+def document_seal(connection: sqlite3.Connection, document: int) -> bytes:
+    """16 bytes over all that is stored of a document, by which a check knows that it is whole."""
+    return _digest(
+        connection.execute(query, (document,))
+        for query in (
+            "SELECT id, path, type, title, pages, characters, hash, indexed_at, status, message"
+            " FROM documents WHERE key = ?",
+            "SELECT start, content FROM texts WHERE document = ? ORDER BY start",
+            "SELECT ordinal, start, stop, kind, label, number, level FROM places"
+            " WHERE document = ? ORDER BY ordinal",
+            "SELECT ordinal, name, kind, value FROM metadata WHERE document = ? ORDER BY ordinal",
+        )
+    )
+
+
+def split_seal(connection: sqlite3.Connection, split: int) -> bytes:
     """16 bytes over the passages of a split, by which a check knows that they are whole."""
+    return _digest(
+        [
+            connection.execute("SELECT document, generation FROM splits WHERE key = ?", (split,)),
+            connection.execute(
+                "SELECT key, ordinal, start, stop, context, content, segment, vector, terms"
+                " FROM passages WHERE split = ? ORDER BY ordinal",
+                (split,),
+            ),
+        ]
+    )
+
+
+def seal_split(connection: sqlite3.Connection, split: int) -> None:
+    """Seal a split after its passages were changed."""
+    connection.execute(
+        "UPDATE splits SET seal = ? WHERE key = ?", (split_seal(connection, split), split)
+    )
+
+
+def _digest(tables: Iterable[Iterable[Sequence[object]]]) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
-    for row in rows:
-        digest.update(repr(tuple(row)).encode())
+    for rows in tables:
+        for row in rows:
+            for value in row:
+                data = value if isinstance(value, bytes) else repr(value).encode()
+                digest.update(f"{type(value).__name__}{len(data)}:".encode())
+                digest.update(data)
+        digest.update(b";")
     return digest.digest()
-
-
-def split_rows(connection: sqlite3.Connection, split: int) -> list[tuple[object, ...]]:
-    """The rows that ``split_seal`` of a split goes over."""
-    return connection.execute(
-        "SELECT key, ordinal, start, stop, context, content, segment, vector, terms"
-        " FROM passages WHERE split = ? ORDER BY ordinal",
-        (split,),
-    ).fetchall()
 
 
 def _encode_metadata(

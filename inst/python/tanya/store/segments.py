@@ -13,7 +13,7 @@ import mmap
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,13 +164,24 @@ class Segment:
                     hint="Check the index and let it be repaired.",
                     file=str(path),
                 )
-            data: mmap.mmap | bytes = (
-                mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) if size else b""
-            )
+            if not size:
+                return cls(number, path, np.empty((0, dimension), _FLOAT))
+            data = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
         finally:
             os.close(descriptor)
-        rows = np.frombuffer(data, _FLOAT).reshape(count, dimension)
-        return cls(number, path, rows)
+        return cls(number, path, np.frombuffer(data, _FLOAT).reshape(count, dimension))
+
+    @classmethod
+    def map_rest(cls, path: Path, number: int, count: int, dimension: int) -> Segment:
+        """Map as many of the first ``count`` rows as there are."""
+        size = 0
+        with suppress(FileNotFoundError):
+            status = path.lstat()
+            size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        there = min(count, size // (dimension * _FLOAT.itemsize))
+        if not there:
+            return cls(number, path, np.empty((0, dimension), _FLOAT))
+        return cls.map(path, number, there, dimension)
 
     def damaged(self, chunks: Iterable[tuple[int, int, bytes]]) -> list[range]:
         """Rows whose checksum is wrong; chunks are (first row, number of rows, checksum)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,11 +15,17 @@ import numpy as np
 from tanya.errors import InvalidArgument
 from tanya.keywords import terms
 from tanya.store.appending import Appender, Location
-from tanya.store.generations import current_generation, drop_generations, load_manifest, now
+from tanya.store.generations import (
+    current_generation,
+    drop_generations,
+    dump_json,
+    load_manifest,
+    now,
+)
 from tanya.store.lock import WriterLock
 from tanya.store.postings import Pending
 from tanya.store.protocol import Floats, Waiting, passage_key
-from tanya.store.records import insert_document, insert_failure, read_text, split_seal
+from tanya.store.records import insert_document, insert_failure, read_text, seal_split
 from tanya.store.schema import VECTORS, bind, connect_writer, sql_errors, text_of
 from tanya.store.segments import segment_number
 from tanya.types import Document, Failure, Passage
@@ -28,7 +33,14 @@ from tanya.types import Document, Failure, Passage
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["EmbeddedRebuild", "EmbeddedWriter", "delete_strays", "passage_terms", "writing"]
+__all__ = [
+    "EmbeddedRebuild",
+    "EmbeddedWriter",
+    "checkpoint",
+    "delete_strays",
+    "passage_terms",
+    "writing",
+]
 
 _SECONDS = 1.0  # work between commits
 _VARIABLES = 400  # question marks in one statement; old builds of SQLite allow 999
@@ -46,13 +58,21 @@ def writing(directory: Path, wait: float, on_wait: Waiting | None) -> Iterator[s
                 delete_strays(directory, connection)
                 yield connection
             finally:
-                # So that a closed index is complete without its log: it can be copied, or lie on
-                # a read-only disk. A reader may keep part of the log alive; then a later one does.
-                with suppress(sqlite3.Error):
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                checkpoint(connection)
                 connection.close()
         finally:
             lock.release()
+
+
+def checkpoint(connection: sqlite3.Connection) -> None:
+    """Move the log into the database.
+
+    So that a closed index is complete without its log: it can be copied, or lie on a read-only
+    disk. Readers of older states keep the log alive; then the next writer does this.
+    """
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def delete_strays(directory: Path, connection: sqlite3.Connection) -> None:
@@ -191,16 +211,17 @@ class _Generation:
         self._connection.execute(
             "DELETE FROM splits WHERE document = ? AND generation = ?", (document, self._generation)
         )
-        rows = list(self._passage_rows(passages, locations))
         split = self._connection.execute(
-            "INSERT INTO splits (document, generation, passages, seal) VALUES (?, ?, ?, ?)",
-            (document, self._generation, len(rows), split_seal(rows)),
+            "INSERT INTO splits (document, generation, passages, seal) VALUES (?, ?, ?, x'')",
+            (document, self._generation, len(passages)),
         ).lastrowid
+        assert split is not None
         self._connection.executemany(
             "INSERT INTO passages (split, key, ordinal, start, stop, context, content, segment,"
             " vector, terms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ((split, *row) for row in rows),
+            ((split, *row) for row in self._passage_rows(passages, locations)),
         )
+        seal_split(self._connection, split)
         self._connection.executemany(
             "DELETE FROM spares WHERE generation = ? AND content = ?",
             ((self._generation, key) for key in locations),
@@ -280,7 +301,7 @@ class EmbeddedWriter(_Generation):
         self._connection.execute("DELETE FROM settings WHERE name = ?", (bind(name),))
         if value is not None:
             self._connection.execute(
-                "INSERT INTO settings VALUES (?, ?)", (bind(name), json.dumps(value))
+                "INSERT INTO settings VALUES (?, ?, ?)", (bind(name), *dump_json(value))
             )
 
     def _delete(self, id: str) -> int:
