@@ -1,0 +1,259 @@
+"""The training tool: negatives, windows, the fast encoder against PEFT, resuming, calibration."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+TOOLS = Path(__file__).parents[2] / "tools"
+if not (TOOLS / "train_reader").is_dir():
+    pytest.skip("tools/ is not part of the installed package", allow_module_level=True)
+pytest.importorskip("sklearn")
+sys.path.insert(0, str(TOOLS))
+
+from train_reader import examples as ex  # noqa: E402
+from train_reader.encoder import SpanReader  # noqa: E402
+from train_reader.export import export_adapter, merged_reader  # noqa: E402
+from train_reader.features import Batch, collate, make_windows, padded_length, plan_batches  # noqa: E402
+from train_reader.scoring import (  # noqa: E402
+    Scored,
+    best_spans,
+    expected_calibration_error,
+    fit_calibration,
+    squad_scores,
+)
+from train_reader.training import Run, Settings, train  # noqa: E402
+
+PLACES = ["bandung", "bogor", "medan", "padang", "solo", "tegal", "garut", "kudus"]
+TEXTS = [
+    f"Pabrik {number} berdiri di {place}. Luasnya {number}0 hektare. Hasilnya teh dan kopi."
+    for number, place in enumerate(PLACES, start=1)
+]
+
+
+def question(number: int) -> ex.Example:
+    text, place = TEXTS[number], PLACES[number]
+    return ex.Example(
+        id=f"q{number}",
+        language="id",
+        question=f"Di mana Pabrik {number + 1} berdiri?",
+        context=text,
+        title="Pabrik",
+        answers=((place, text.index(place)),),
+    )
+
+
+QUESTIONS = [question(number) for number in range(len(TEXTS))]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of a tiny random encoder with a word tokenizer."""
+    directory = tmp_path_factory.mktemp("base")
+    words = sorted(
+        set(" ".join(TEXTS + [q.question for q in QUESTIONS]).replace(".", " . ").split())
+    )
+    names = ["<s>", "<pad>", "</s>", "<unk>", "?", *words]
+    backend = Tokenizer(models.WordLevel({w: i for i, w in enumerate(names)}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(directory)
+    torch.manual_seed(3)
+    BertModel(
+        BertConfig(
+            vocab_size=len(names),
+            hidden_size=16,
+            num_hidden_layers=3,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=96,
+        ),
+        add_pooling_layer=False,
+    ).save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Directory of training and validation files in both languages."""
+    for language in ("id", "en"):
+        for split, part in (("train", QUESTIONS[:6]), ("valid", QUESTIONS[6:])):
+            with (tmp_path / f"{language}.{split}.jsonl").open("w", encoding="utf-8") as file:
+                for q in part:
+                    answers = [{"text": text, "start": start} for text, start in q.answers]
+                    row = {"id": q.id, "question": q.question, "context": q.context}
+                    print(json.dumps(row | {"title": "", "answers": answers}), file=file)
+    return tmp_path
+
+
+def settings(data: Path, base: Path, run: Path) -> Settings:
+    return Settings(
+        data=str(data),
+        base=str(base),
+        run=str(run),
+        steps=6,
+        rank=2,
+        alpha=4.0,
+        first_adapted=1,
+        token_budget=256,
+        max_length=64,
+        stride=8,
+        warmup_steps=2,
+        validate_every=100,
+        checkpoint_seconds=0.0,
+    )
+
+
+def test_retrieved_negatives_never_hold_the_answer() -> None:
+    index = ex.ContextIndex(TEXTS * 2)
+    made = ex.retrieved_negatives(QUESTIONS, index, random.Random(0))
+    assert made
+    for example in made:
+        asked = QUESTIONS[int(example.id[1])]
+        assert not example.answerable
+        assert asked.answers[0][0] not in example.context
+
+
+def test_removing_the_answer_removes_its_sentence_only() -> None:
+    (made,) = ex.answer_removed(QUESTIONS[:1])
+    assert made.context == "Luasnya 10 hektare. Hasilnya teh dan kopi."
+    assert made.answers == ()
+
+
+def test_reshaped_passages_keep_the_answer_where_it_says() -> None:
+    rng = random.Random(1)
+    for q in QUESTIONS * 20:
+        shaped = ex.passage_shaped(q, TEXTS[:2], rng, max_chars=rng.randint(30, 200))
+        for text, start in shaped.answers:
+            assert shaped.context[start : start + len(text)] == text
+        assert shaped.answerable
+
+
+def test_a_negative_is_not_joined_with_its_answer() -> None:
+    (made,) = ex.answer_removed(QUESTIONS[:1])
+    for seed in range(20):
+        shaped = ex.passage_shaped(made, [TEXTS[0]], random.Random(seed), max_chars=500)
+        assert PLACES[0] not in shaped.context
+
+
+def test_overlap_with_held_out_contexts_is_dropped() -> None:
+    long = " ".join(f"kata{i}" for i in range(30))
+    held = replace(QUESTIONS[0], context=f"Awal lain. {long}")
+    same = replace(QUESTIONS[1], context=f"{long} dan akhir lain.", title="")
+    other = replace(QUESTIONS[2], title="")
+    assert ex.without_overlap([same, other], [replace(held, title="")]) == [other]
+
+
+def test_windows_point_at_the_answer(base: Path) -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
+    windows = make_windows(QUESTIONS, tokenizer, 64, 8, keep_offsets=True)
+    for window in windows:
+        begin, stop = window.offsets[window.start][0], window.offsets[window.end][1]
+        assert QUESTIONS[window.example].context[begin:stop] == PLACES[window.example]
+
+
+def test_batches_hold_every_window_once_within_the_budget() -> None:
+    rng = random.Random(2)
+    lengths = [rng.randint(5, 90) for _ in range(200)]
+    plan = plan_batches(lengths, 512, rng)
+    assert sorted(n for batch in plan for n in batch) == list(range(200))
+    assert all(padded_length(max(lengths[n] for n in b)) * len(b) <= 512 for b in plan)
+
+
+def test_gradients_match_plain_autograd(base: Path) -> None:
+    encoder = BertModel.from_pretrained(base, add_pooling_layer=False)
+    reader = SpanReader(encoder, rank=2, alpha=4.0, first_adapted=1)
+    linear = reader.layers[1].query
+    torch.nn.init.normal_(linear.up)
+    x = torch.randn(5, 7, 16, dtype=torch.bfloat16)
+    linear(x).float().square().sum().backward()
+    down, up = (p.detach().clone().requires_grad_() for p in (linear.down, linear.up))
+    weight = linear.weight + linear.scale * up @ down
+    (x.float() @ weight.t() + linear.bias.float()).square().sum().backward()
+    for ours, plain in ((linear.down.grad, down.grad), (linear.up.grad, up.grad)):
+        assert torch.nn.functional.cosine_similarity(ours.ravel(), plain.ravel(), 0) > 0.999
+
+
+def test_a_killed_run_resumes_exactly_and_its_export_loads_in_peft(
+    data: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("peft")
+    whole = settings(data, base, tmp_path / "whole")
+    train(whole)
+    cut = replace(whole, run=str(tmp_path / "cut"))
+    learn = Run.learn
+
+    def learn_until_killed(run: Run, batch: Batch, rate: float) -> float:
+        if run.step == 3:
+            raise KeyboardInterrupt
+        return learn(run, batch, rate)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Run, "learn", learn_until_killed)
+        train(cut)
+    train(cut)
+    weights = torch.load(Path(whole.run) / "checkpoint.pt", weights_only=True)["parameters"]
+    resumed = torch.load(Path(cut.run) / "checkpoint.pt", weights_only=True)
+    assert resumed["step"] == 6
+    for name, tensor in weights.items():
+        assert torch.equal(tensor, resumed["parameters"][name])
+    export_adapter(Path(whole.run), tmp_path / "adapter", "parameters")
+    assert any(bool(tensor.any()) for name, tensor in weights.items() if name.endswith("up"))
+
+    encoder = BertModel.from_pretrained(base, add_pooling_layer=False)
+    reader = SpanReader(encoder, whole.rank, whole.alpha, whole.first_adapted)
+    for name, parameter in reader.trainable().items():
+        parameter.data.copy_(weights[name])
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
+    batch = collate(make_windows(QUESTIONS, tokenizer, 64, 8, keep_offsets=False), 1)
+    with torch.inference_mode():
+        ours = reader(batch.ids, batch.keep)
+        merged = merged_reader(str(base), tmp_path / "adapter")(batch.ids, batch.keep)
+    assert torch.allclose(ours[batch.keep], merged[batch.keep], atol=0.03)
+
+
+def test_best_spans_and_scores(base: Path) -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
+    windows = make_windows(QUESTIONS, tokenizer, 64, 8, keep_offsets=True)
+    answers = {tuple(w.ids): (w.start, w.end) for w in windows}
+
+    def oracle(ids: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(*ids.shape, 2)
+        for row in range(len(ids)):
+            start, end = answers[tuple(ids[row][keep[row]].numpy())]
+            logits[row, start, 0] = logits[row, end, 1] = 4.0
+        return logits
+
+    scored = best_spans(oracle, QUESTIONS, windows, pad_id=1)
+    assert scored.margin.tolist() == [8.0] * len(QUESTIONS)
+    assert squad_scores(scored, 0.0)["em"] == 100
+    assert squad_scores(scored, 9.0)["em"] == 0
+
+
+def test_calibration_recovers_the_chances_it_was_drawn_from() -> None:
+    rng = np.random.default_rng(5)
+    margin = rng.normal(1, 4, size=20_000)
+    right = rng.random(len(margin)) < 1 / (1 + np.exp(-(margin - 1.5) / 2.0))
+    scored = Scored(margin, right, right.astype(float), right.astype(float))
+    fitted = fit_calibration([scored])
+    assert fitted.temperature == pytest.approx(2.0, abs=0.1)
+    assert fitted.bias == pytest.approx(1.5, abs=0.1)
+    assert expected_calibration_error(fitted.score(margin), right) < 0.01

@@ -1,0 +1,153 @@
+"""A run's weights to a PEFT adapter, and the calibration that ships beside it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from safetensors.torch import save_file
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+from .examples import read_examples
+from .features import make_windows
+from .scoring import (
+    Scored,
+    best_margin,
+    best_spans,
+    expected_calibration_error,
+    fit_calibration,
+    is_right,
+    squad_scores,
+)
+
+BASE_MODEL = "intfloat/multilingual-e5-small"
+MAX_LENGTH = 384
+STRIDE = 96
+MAX_ANSWER_TOKENS = 50
+PEFT_NAMES = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "attention_output": "attention.output.dense",
+    "intermediate": "intermediate.dense",
+    "output": "output.dense",
+}
+"""Where the linear layers of `EncoderLayer` stand in a Hugging Face `BertLayer`."""
+
+
+def export_adapter(run: Path, out: Path, which: str) -> None:
+    """Write the run's `average` or latest `parameters` as a float16 PEFT LoRA adapter."""
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    out.mkdir(parents=True, exist_ok=True)
+    config = adapter_config(state["settings"], layers=_layer_numbers(state[which]))
+    (out / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    tensors = {
+        name: tensor.half().contiguous() for name, tensor in peft_tensors(state[which]).items()
+    }
+    file = out / "adapter_model.safetensors"
+    save_file(tensors, file, metadata={"format": "pt"})
+    file.chmod(0o644)
+
+
+def adapter_config(settings: dict, layers: Sequence[int]) -> dict:
+    """Return PEFT's configuration, only with the fields that every recent PEFT knows."""
+    numbers = "|".join(str(number) for number in layers)
+    return {
+        "peft_type": "LORA",
+        "task_type": "QUESTION_ANS",
+        "base_model_name_or_path": BASE_MODEL,
+        "inference_mode": True,
+        "r": settings["rank"],
+        "lora_alpha": settings["alpha"],
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "target_modules": rf".*encoder\.layer\.({numbers})\..*(query|key|value|dense)",
+        "modules_to_save": ["qa_outputs"],
+    }
+
+
+def _layer_numbers(weights: dict[str, torch.Tensor]) -> list[int]:
+    return sorted({int(name.split(".")[1]) for name in weights if name.startswith("layers.")})
+
+
+def peft_tensors(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Rename a run's tensors to what a PEFT adapter file of a `BertForQuestionAnswering` has."""
+    renamed = {}
+    for name, tensor in weights.items():
+        if name.startswith("head."):
+            renamed[f"base_model.model.qa_outputs.{name.removeprefix('head.')}"] = tensor
+            continue
+        match = re.fullmatch(r"layers\.(\d+)\.(\w+)\.(down|up)", name)
+        if match is None:
+            raise ValueError(f"unknown tensor {name}")
+        number, linear, factor = match.groups()
+        factor = "lora_A" if factor == "down" else "lora_B"
+        place = f"bert.encoder.layer.{number}.{PEFT_NAMES[linear]}"
+        renamed[f"base_model.model.{place}.{factor}.weight"] = tensor
+    return renamed
+
+
+def merged_reader(base: str, adapter: Path) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Load base and adapter with PEFT, merge them in float32, and return the logits function."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    model = AutoModelForQuestionAnswering.from_pretrained(base, dtype=torch.float32)
+    model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
+
+    def logits_of(ids: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+        out = model(input_ids=ids, attention_mask=keep.long())
+        return torch.stack([out.start_logits, out.end_logits], dim=-1)
+
+    return logits_of
+
+
+def evaluate_adapter(data: Path, base: str, adapter: Path, limit: int) -> dict[str, Scored]:
+    """Read up to `limit` questions of both validation sets with the shipped files, in float32."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    reader = merged_reader(base, adapter)
+    sets = {}
+    for language in ("id", "en"):
+        examples = read_examples(data / f"{language}.valid.jsonl", language)
+        examples = examples[:: -(-len(examples) // limit)]
+        windows = make_windows(examples, tokenizer, MAX_LENGTH, STRIDE, True)
+        sets[language] = best_spans(
+            reader, examples, windows, tokenizer.pad_token_id, MAX_ANSWER_TOKENS
+        )
+    return sets
+
+
+def calibrate(data: Path, base: str, adapter: Path, version: str, limit: int) -> dict:
+    """Fit temperature, bias and threshold, write `tanya.json` beside the adapter."""
+    sets = evaluate_adapter(data, base, adapter, limit)
+    scored = list(sets.values())
+    calibration = fit_calibration(scored)
+    margin = best_margin(scored)
+    metrics = {}
+    for language, one in sets.items():
+        error = expected_calibration_error(calibration.score(one.margin), is_right(one))
+        metrics[f"{language}.valid"] = {
+            **{name: round(value, 2) for name, value in squad_scores(one, margin).items()},
+            "ece": round(error, 4),
+            "questions": len(one.margin),
+        }
+    facts = {
+        "name": "tanya-reader-e5-small",
+        "version": version,
+        "base_model": BASE_MODEL,
+        "null_trained": True,
+        "max_length": MAX_LENGTH,
+        "stride": STRIDE,
+        "max_answer_tokens": MAX_ANSWER_TOKENS,
+        "temperature": round(calibration.temperature, 4),
+        "bias": round(calibration.bias, 4),
+        "threshold": round(float(calibration.score(margin)), 4),
+        "languages": ["id", "en"],
+        "metrics": metrics,
+    }
+    (adapter / "tanya.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return facts

@@ -1,0 +1,371 @@
+"""The training loop: stream of batches, optimiser, schedule, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerBase
+
+from .encoder import SpanReader
+from .examples import (
+    ContextIndex,
+    Example,
+    answer_removed,
+    entity_swapped,
+    passage_shaped,
+    read_examples,
+    retrieved_negatives,
+    without_overlap,
+)
+from .features import Batch, Window, collate, make_windows, plan_batches, thin_windows
+from .scoring import best_spans, squad_scores
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what a run computes.
+
+    Lengths and budgets are in tokens. `minutes`, when above 0, hurries the schedule on a busy
+    machine: the run ends that long after it was started or resumed, however few steps it made.
+    """
+
+    data: str
+    base: str
+    run: str
+    steps: int = 2200
+    minutes: float = 0.0
+    seed: int = 20
+    rank: int = 48
+    alpha: float = 96.0
+    first_adapted: int = 3
+    learning_rate: float = 8e-4
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    decay_fraction: float = 0.7
+    average_decay: float = 0.995
+    token_budget: int = 6144
+    max_length: int = 384
+    stride: int = 96
+    threads: int = 2
+    checkpoint_seconds: float = 180.0
+    validate_every: int = 300
+
+
+@dataclass(frozen=True)
+class Share:
+    """Pool of examples of one kind and the number of them that a cycle draws."""
+
+    name: str
+    examples: Sequence[Example]
+    per_cycle: int
+
+
+def build_shares(settings: Settings) -> tuple[list[Share], dict[str, list[str]]]:
+    """Read the training data and make the negatives.
+
+    Returns the shares and, per context, the neighbouring contexts to join it with.
+    """
+    rng = random.Random(settings.seed)
+    data = Path(settings.data)
+    shares: list[Share] = []
+    neighbours: dict[str, list[str]] = {}
+    for language in ("id", "en"):
+        train = read_examples(data / f"{language}.train.jsonl", language)
+        held_out = read_examples(data / f"{language}.valid.jsonl", language)
+        kept = without_overlap(train, held_out)
+        log(settings, {"language": language, "read": len(train), "kept": len(kept)})
+        contexts = list(dict.fromkeys(example.context for example in kept))
+        index = ContextIndex(contexts)
+        titled = any(example.title for example in kept)
+        neighbours.update(same_title(kept) if titled else alike(index))
+        pools = {
+            "answerable": [example for example in kept if example.answerable],
+            "unanswerable": [example for example in kept if not example.answerable],
+            "retrieved": retrieved_negatives(kept, index, rng),
+            "removed": answer_removed(kept),
+            "swapped": entity_swapped(kept, rng) if language == "en" else [],
+        }
+        for name, pool in pools.items():
+            per_cycle = min(CYCLE[language, name], 2 * len(pool))
+            shares.append(Share(f"{language}.{name}", pool, per_cycle))
+            log(settings, {"share": f"{language}.{name}", "pool": len(pool), "draw": per_cycle})
+    return shares, neighbours
+
+
+CYCLE = {
+    ("id", "answerable"): 5426,
+    ("id", "unanswerable"): 4230,
+    ("id", "retrieved"): 1200,
+    ("id", "removed"): 600,
+    ("id", "swapped"): 0,
+    ("en", "answerable"): 10000,
+    ("en", "unanswerable"): 1818,
+    ("en", "retrieved"): 1800,
+    ("en", "removed"): 1000,
+    ("en", "swapped"): 1700,
+}
+"""Examples drawn per cycle: one pass over Indonesian and a third of a pass over English."""
+
+
+def same_title(examples: Sequence[Example]) -> dict[str, list[str]]:
+    """Return for each context those before and after it in its article."""
+    by_title: dict[str, list[str]] = {}
+    for context, title in dict.fromkeys((e.context, e.title) for e in examples):
+        by_title.setdefault(title, []).append(context)
+    near: dict[str, list[str]] = {}
+    for contexts in by_title.values():
+        for i, context in enumerate(contexts):
+            near[context] = [c for c in contexts[max(0, i - 1) : i + 2] if c != context]
+    return near
+
+
+def alike(index: ContextIndex) -> dict[str, list[str]]:
+    """Return for each context the three most like it, where articles are not known."""
+    found = index.nearest(index.contexts, k=4)
+    return {
+        context: [index.contexts[other] for other in others if other != number]
+        for number, (context, others) in enumerate(zip(index.contexts, found, strict=True))
+    }
+
+
+def cycle_windows(
+    shares: Sequence[Share],
+    neighbours: dict[str, list[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Settings,
+    cycle: int,
+) -> list[Window]:
+    """Return the windows of one cycle, a pure function of the seed and the cycle's number."""
+    drawn: list[Example] = []
+    for share in shares:
+        order_rng = random.Random(f"{settings.seed}-{share.name}")
+        order = list(range(len(share.examples)))
+        order_rng.shuffle(order)
+        begin = cycle * share.per_cycle
+        drawn += [
+            share.examples[order[i % len(order)]] for i in range(begin, begin + share.per_cycle)
+        ]
+    rng = random.Random(f"{settings.seed}-{cycle}")
+    shaped = [
+        passage_shaped(example, neighbours.get(example.context, []), rng, rng.randint(500, 1100))
+        if rng.random() < 0.35
+        else example
+        for example in drawn
+    ]
+    windows = make_windows(shaped, tokenizer, settings.max_length, settings.stride, False)
+    return thin_windows(windows, rng)
+
+
+def batch_stream(
+    shares: Sequence[Share],
+    neighbours: dict[str, list[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    settings: Settings,
+    skip: int,
+) -> Iterator[list[Window]]:
+    """Yield batches for ever, from batch number `skip` on."""
+    cycle, passed = 0, 0
+    while True:
+        windows = cycle_windows(shares, neighbours, tokenizer, settings, cycle)
+        rng = random.Random(f"{settings.seed}-batches-{cycle}")
+        plan = plan_batches([len(w.ids) for w in windows], settings.token_budget, rng)
+        log(settings, {"cycle": cycle, "windows": len(windows), "batches": len(plan)})
+        for numbers in plan:
+            if passed >= skip:
+                yield [windows[number] for number in numbers]
+            passed += 1
+        cycle += 1
+
+
+@dataclass
+class Schedule:
+    """How far the run has come, by steps or by the clock, whichever is further."""
+
+    settings: Settings
+    first_step: int
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+
+    def progress(self, step: int) -> float:
+        """Return the part of the run that is done, 0 to 1."""
+        done = step / self.settings.steps
+        if self.settings.minutes <= 0:
+            return done
+        before = self.first_step / self.settings.steps
+        elapsed = (time.monotonic() - self._began) / 60 / self.settings.minutes
+        return max(done, before + (1 - before) * elapsed)
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate: linear warm-up, plateau, linear decay to zero at the end."""
+        warm = (step + 1) / self.settings.warmup_steps
+        cool = (1 - self.progress(step)) / self.settings.decay_fraction
+        return self.settings.learning_rate * max(0.0, min(1.0, warm, cool))
+
+
+def span_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return the mean cross-entropy of start and end over CLS and the context's tokens."""
+    masked = logits.masked_fill(~batch.context[..., None], -1e4)
+    start = functional.cross_entropy(masked[..., 0], batch.start)
+    end = functional.cross_entropy(masked[..., 1], batch.end)
+    return (start + end) / 2
+
+
+def log(settings: Settings, row: dict) -> None:
+    """Append one JSON line to the run's log and show it."""
+    line = json.dumps({"time": time.strftime("%H:%M:%S"), **row}, ensure_ascii=False)
+    with (Path(settings.run) / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    print(line, flush=True)
+
+
+VALIDATION_QUESTIONS = 800
+"""At most this many questions per language are asked during the training."""
+
+
+class Validator:
+    """Scores a reader on the validation questions of each language."""
+
+    def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Read and tokenise some questions of each validation file."""
+        self._sets = {}
+        self._pad_id = tokenizer.pad_token_id
+        for language in ("id", "en"):
+            examples = read_examples(Path(settings.data) / f"{language}.valid.jsonl", language)
+            examples = examples[:: -(-len(examples) // VALIDATION_QUESTIONS)]
+            windows = make_windows(examples, tokenizer, settings.max_length, settings.stride, True)
+            self._sets[language] = (examples, windows)
+
+    def scores(self, reader: SpanReader) -> dict[str, dict[str, float]]:
+        """Return rounded SQuAD scores at margin 0 per language."""
+        rows = {}
+        for language, (examples, windows) in self._sets.items():
+            scored = best_spans(reader, examples, windows, self._pad_id)
+            rows[language] = {k: round(v, 2) for k, v in squad_scores(scored, 0.0).items()}
+        return rows
+
+
+def save_checkpoint(path: Path, state: dict) -> None:
+    """Write `state` so that a kill at any moment leaves the old or the new file, never half."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+class Run:
+    """Parameters, their moving average and the optimiser, saved and restored as one."""
+
+    def __init__(self, settings: Settings, reader: SpanReader) -> None:
+        """Prepare a new run, or restore the one whose checkpoint is in the run's directory."""
+        self.settings = settings
+        self.reader = reader
+        self.parameters = reader.trainable()
+        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.optimizer = torch.optim.AdamW(
+            self.parameters.values(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.step = 0
+        self.tokens = 0
+        self._file = Path(settings.run) / "checkpoint.pt"
+        if self._file.exists():
+            self._restore(torch.load(self._file, weights_only=True))
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        for name, parameter in self.parameters.items():
+            parameter.data.copy_(state["parameters"][name])
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        self.step, self.tokens = state["step"], state["tokens"]
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        state = {
+            "parameters": {name: p.detach() for name, p in self.parameters.items()},
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "rng": torch.get_rng_state(),
+            "step": self.step,
+            "tokens": self.tokens,
+            "settings": asdict(self.settings),
+        }
+        save_checkpoint(self._file, state)
+
+    def learn(self, batch: Batch, rate: float) -> float:
+        """Make one step and return its loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = span_loss(self.reader(batch.ids, batch.keep), batch)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}")
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        self.tokens += int(batch.keep.sum())
+        # Young averages forget faster, or else the random start would stay in them for long.
+        keep = min(self.settings.average_decay, self.step / (self.step + 10))
+        for name, parameter in self.parameters.items():
+            self.average[name].lerp_(parameter.detach(), 1 - keep)
+        return loss.item()
+
+
+def train(settings: Settings) -> None:
+    """Train, or go on from the checkpoint in the run's directory."""
+    directory = Path(settings.run)
+    directory.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asdict(settings), indent=2)
+    (directory / "settings.json").write_text(text, encoding="utf-8")
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    tokenizer = AutoTokenizer.from_pretrained(settings.base)
+    base = BertModel.from_pretrained(settings.base, dtype=torch.float32, add_pooling_layer=False)
+    reader = SpanReader(base, settings.rank, settings.alpha, settings.first_adapted)
+    run = Run(settings, reader)
+    shares, neighbours = build_shares(settings)
+    validator = Validator(settings, tokenizer)
+    log(settings, {"begins_at": run.step})
+    schedule = Schedule(settings, run.step)
+    losses: list[float] = []
+    saved = reported = time.monotonic()
+    tokens = run.tokens
+    for windows in batch_stream(shares, neighbours, tokenizer, settings, skip=run.step):
+        finished = schedule.progress(run.step) >= 1
+        if not finished:
+            batch = collate(windows, tokenizer.pad_token_id)
+            losses.append(run.learn(batch, schedule.rate(run.step)))
+        if run.step % settings.validate_every == 0 or finished:
+            log(settings, {"step": run.step, "valid": validator.scores(reader)})
+        if time.monotonic() - saved > settings.checkpoint_seconds or finished:
+            run.save()
+            saved = time.monotonic()
+        if finished:
+            break
+        if run.step % 25 == 0:
+            row = {
+                "step": run.step,
+                "loss": round(float(np.mean(losses[-25:])), 4),
+                "rate": round(schedule.rate(run.step), 7),
+                "tokens": run.tokens,
+                "tokens_per_second": round((run.tokens - tokens) / (time.monotonic() - reported)),
+            }
+            log(settings, row)
+            reported, tokens = time.monotonic(), run.tokens
