@@ -1,0 +1,724 @@
+"""The only module that R calls: plain values in, plain values out.
+
+Two things differ from the engine's own conventions, here and nowhere else: offsets become 1-based
+and inclusive, and what is missing is listed beside a column instead of standing in it, because
+None in a list would make R turn a vector into a list.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from tanya import models
+from tanya.answering import Answer, Occurrence, describe_place, page_of
+from tanya.assessment import Gold, assess, recalibrate, summarise
+from tanya.errors import IndexMissing, InvalidArgument, TanyaError
+from tanya.index import Change, Index, Models
+from tanya.passages import PassageSettings
+from tanya.reading import Calibration
+from tanya.retrieval import Method
+from tanya.sources import from_paths, from_texts
+from tanya.store import EmbeddedStore
+from tanya.types import Progress
+
+__all__ = ["call"]
+
+Value = dict[str, Any] | str | int | float | bool | None
+Row = tuple[object, ...]
+
+_FUNCTIONS: dict[str, Callable[..., Value]] = {}
+_open: dict[str, Index] = {}
+"""Open indexes by absolute path, so that R can hold a path and nothing else."""
+_lock = RLock()
+
+
+def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Call a function of this module by its name.
+
+    Args:
+        name: One of the functions below.
+        arguments: By name. R's NULL is None.
+
+    Returns:
+        ``{"ok": True, "value": ...}`` or ``{"ok": False, "error": ...}`` with the error's code,
+        message, hint, details (JSON) and traceback. Interrupts pass through.
+    """
+    try:
+        return {"ok": True, "value": _FUNCTIONS[name](**arguments)}
+    except TanyaError as error:
+        return _failed(error.code, error.message, error.hint, error.details)
+    except MemoryError:
+        return _failed("out_of_memory", "Python ran out of memory.", "", {})
+    except Exception as error:  # The one border: nothing may reach R unclassed.
+        return _failed("internal", f"{type(error).__name__}: {error}", "", {})
+
+
+def _failed(code: str, message: str, hint: str, details: Mapping[str, object]) -> dict[str, Any]:
+    error = {
+        "code": code,
+        "message": message,
+        "hint": hint,
+        "details": json.dumps(details, ensure_ascii=False, default=str),
+        "traceback": traceback.format_exc(),
+    }
+    return {"ok": False, "error": error}
+
+
+def _exported(function: Callable[..., Value]) -> Callable[..., Value]:
+    _FUNCTIONS[function.__name__] = function
+    return function
+
+
+_PLACEHOLDERS: dict[str, object] = {"chr": "", "int": 0, "dbl": 0.0, "lgl": False, "json": "null"}
+
+
+def _table(columns: Mapping[str, str], rows: Iterable[Row]) -> dict[str, Any]:
+    """Rows as columns of one type each.
+
+    Args:
+        columns: Type of each column: "chr", "int", "dbl", "lgl" or "json".
+        rows: One value a column; None (and NaN) is missing.
+    """
+    rows = list(rows)
+    out = {}
+    for position, (name, kind) in enumerate(columns.items()):
+        values = [row[position] for row in rows]
+        if kind == "json":
+            values = [
+                None if value is None else json.dumps(value, ensure_ascii=False) for value in values
+            ]
+        missing = [
+            number
+            for number, value in enumerate(values, start=1)
+            if value is None or (isinstance(value, float) and math.isnan(value))
+        ]
+        for number in missing:
+            values[number - 1] = _PLACEHOLDERS[kind]
+        out[name] = {"type": kind, "values": values, "missing": missing}
+    return {"kind": "table", "names": list(columns), "rows": len(rows), "columns": out}
+
+
+def _index(path: str) -> Index:
+    key = str(Path(path).absolute())
+    with _lock:
+        if key not in _open:
+            _open[key] = Index.open(Path(key))
+        return _open[key]
+
+
+@_exported
+def close(path: str) -> None:
+    """Let go of an index's files; it opens again at the next call."""
+    with _lock:
+        index = _open.pop(str(Path(path).absolute()), None)
+    if index is not None:
+        index.store.close()
+
+
+def _method(name: str) -> Method:
+    try:
+        return Method(name)
+    except ValueError:
+        known = ", ".join(method.value for method in Method)
+        raise InvalidArgument(f"Unknown method {name!r}; there are {known}.") from None
+
+
+def _filter(text: str | None) -> object:
+    return None if text is None else json.loads(text)
+
+
+_CHANGES = {"document": "chr", "change": "chr", "status": "chr", "message": "chr"}
+
+
+def _changes(changes: Iterable[Change]) -> dict[str, Any]:
+    return _table(_CHANGES, ((c.document, c.change, c.status, c.message) for c in changes))
+
+
+@_exported
+def build(
+    path: str,
+    sources: Mapping[str, Any],
+    models: Mapping[str, str] | None = None,
+    passages: Mapping[str, int] | None = None,
+    update: str = "add",
+    language: str | None = None,
+    progress: Progress | None = None,
+) -> Value:
+    """Make an index or add to one. See ``Index.add`` and ``Index.rebuild``."""
+    items = _sources(sources)
+    wanted = Models(**models) if models else None
+    settings = PassageSettings(**passages) if passages else None
+    index = _index_or_new(path, wanted, settings, language)
+    if update == "rebuild":
+        index.rebuild(wanted or index.models, settings, progress)
+    elif wanted is not None:
+        index.expect(wanted, settings)
+    return _changes(index.add(items, progress=progress))
+
+
+def _index_or_new(
+    path: str, wanted: Models | None, settings: PassageSettings | None, language: str | None
+) -> Index:
+    try:
+        return _index(path)
+    except IndexMissing:
+        pair = models.preset("compact")
+        made = Index.create(
+            Path(path).absolute(),
+            wanted or Models(pair.embedder.id, pair.reader.id),
+            settings,
+            language or "indonesian",
+        )
+        with _lock:
+            _open[str(Path(path).absolute())] = made
+        return made
+
+
+def _sources(sources: Mapping[str, Any]) -> list[Any]:
+    if sources["kind"] == "paths":
+        return from_paths(_strings(sources["paths"]))
+    metadata = sources.get("metadata")
+    columns = None
+    if metadata:
+        columns = {name: _values(column) for name, column in metadata.items()}
+    ids = sources.get("ids")
+    return from_texts(_strings(sources["texts"]), None if ids is None else _strings(ids), columns)
+
+
+def _strings(values: str | Sequence[str]) -> list[str]:
+    """A list, also where R sent a vector of length one."""
+    return [values] if isinstance(values, str) else list(values)
+
+
+def _values(column: Mapping[str, Any]) -> list[Any]:
+    """A metadata column: values with the 1-based rows that are missing."""
+    values = column["values"]
+    values = list(values) if isinstance(values, (list, tuple)) else [values]
+    missing = column.get("missing") or []
+    for number in missing if isinstance(missing, (list, tuple)) else [missing]:
+        values[int(number) - 1] = None
+    return values
+
+
+@_exported
+def describe(path: str) -> Value:
+    """Facts about an index for printing."""
+    index = _index(path)
+    store, counts = index.store, index.store.counts()
+    return {
+        "path": str(Path(path).absolute()),
+        "embedder": index.models.embedder,
+        "reader": index.models.reader,
+        "dimension": store.manifest.dimension,
+        "documents": counts.documents,
+        "failed": counts.failures,
+        "passages": counts.passages,
+        "language": store.manifest.language,
+        "created": store.manifest.created,
+        "size_bytes": counts.bytes,
+    }
+
+
+_DOCUMENTS = {
+    "document": "chr",
+    "path": "chr",
+    "type": "chr",
+    "title": "chr",
+    "pages": "int",
+    "passages": "int",
+    "characters": "int",
+    "hash": "chr",
+    "indexed_at": "chr",
+    "status": "chr",
+    "message": "chr",
+    "metadata": "json",
+}
+
+
+@_exported
+def documents(path: str) -> Value:
+    """One row for each document and each file that gave no text."""
+    return _table(
+        _DOCUMENTS,
+        (
+            (
+                row.id,
+                row.path or None,
+                row.type or None,
+                row.title or None,
+                row.pages,
+                row.passages,
+                row.characters,
+                row.hash or None,
+                row.indexed_at,
+                row.status,
+                row.message or None,
+                dict(row.metadata),
+            )
+            for row in _index(path).store.documents()
+        ),
+    )
+
+
+_PASSAGES = {
+    "passage_id": "int",
+    "document": "chr",
+    "ordinal": "int",
+    "start": "int",
+    "end": "int",
+    "page": "int",
+    "place": "chr",
+    "text": "chr",
+    "context": "chr",
+}
+
+
+@_exported
+def passages(path: str, documents: str | Sequence[str] | None = None) -> Value:
+    """The passages of some or of all documents."""
+    store = _index(path).store
+    wanted = None if documents is None else _strings(documents)
+    if wanted is not None:
+        _must_exist(store, wanted)
+    rows = []
+    with store.reading():
+        for passage in store.passages_of(wanted):
+            places = store.places(passage.document, passage.start, passage.start + 1)
+            rows.append(
+                (
+                    passage.id,
+                    passage.document,
+                    passage.ordinal + 1,
+                    passage.start + 1,
+                    passage.end,
+                    page_of(places),
+                    describe_place(places) or None,
+                    passage.text,
+                    passage.context or None,
+                )
+            )
+    return _table(_PASSAGES, rows)
+
+
+def _must_exist(store: EmbeddedStore, documents: Sequence[str]) -> None:
+    there = {row.id for row in store.documents(documents)}
+    unknown = [id for id in documents if id not in there]
+    if unknown:
+        raise InvalidArgument(
+            f"The index has no document {unknown[0]!r}.",
+            hint="rag_documents() lists what it has.",
+            unknown=unknown,
+        )
+
+
+@_exported
+def text(path: str, document: str) -> Value:
+    """Canonical text of a document."""
+    return _index(path).store.text(document)
+
+
+@_exported
+def remove(path: str, documents: str | Sequence[str]) -> Value:
+    """Remove documents."""
+    index, wanted = _index(path), _strings(documents)
+    _must_exist(index.store, wanted)
+    rows = index.store.documents(wanted)
+    index.remove(wanted)
+    return _changes(Change(row.id, "removed", row.status) for row in rows)
+
+
+@_exported
+def sync(path: str, folder: str, dry_run: bool, progress: Progress | None = None) -> Value:
+    """Make the index follow a folder, or say what that would do."""
+    index = _index(path)
+    if dry_run:
+        return _changes(index.compare(Path(folder)))
+    return _changes(index.sync(Path(folder), progress=progress))
+
+
+@_exported
+def check(path: str, repair: bool) -> Value:
+    """What is wrong with the files of an index."""
+    store = EmbeddedStore.open(Path(path).absolute()) if repair else _index(path).store
+    findings = store.repair() if repair else store.check()
+    return _table(
+        {"kind": "chr", "name": "chr", "message": "chr", "repaired": "lgl"},
+        ((f.kind, f.name, f.message, f.repaired) for f in findings),
+    )
+
+
+@_exported
+def compact(path: str, progress: Progress | None = None) -> Value:
+    """Give back space; returns bytes before and after."""
+    store = _index(path).store
+    before = store.counts().bytes
+    store.compact(progress=progress)
+    return {"before": before, "after": store.counts().bytes}
+
+
+_HITS = {
+    "question": "chr",
+    "rank": "int",
+    "document": "chr",
+    "page": "int",
+    "place": "chr",
+    "start": "int",
+    "end": "int",
+    "passage": "chr",
+    "retrieval_score": "dbl",
+    "cosine": "dbl",
+    "bm25": "dbl",
+    "passage_id": "int",
+}
+
+
+@_exported
+def retrieve(
+    path: str,
+    questions: str | Sequence[str],
+    k: int,
+    method: str = "hybrid",
+    filter: str | None = None,
+    progress: Progress | None = None,
+) -> Value:
+    """The k best passages for each question."""
+    index, asked = _index(path), _strings(questions)
+    rows = []
+    for question, hits in zip(
+        asked, index.retrieve(asked, int(k), _method(method), _filter(filter)), strict=True
+    ):
+        for hit in hits:
+            passage = hit.passage
+            places = index.store.places(passage.document, passage.start, passage.start + 1)
+            rows.append(
+                (
+                    question,
+                    hit.rank,
+                    passage.document,
+                    page_of(places),
+                    describe_place(places) or None,
+                    passage.start + 1,
+                    passage.end,
+                    passage.text,
+                    hit.score,
+                    hit.cosine,
+                    hit.bm25,
+                    passage.id,
+                )
+            )
+    return _table(_HITS, rows)
+
+
+_ANSWERS = {
+    "question": "chr",
+    "answer": "chr",
+    "score": "dbl",
+    "document": "chr",
+    "page": "int",
+    "start": "int",
+    "end": "int",
+    "passage": "chr",
+    "retrieval_score": "dbl",
+    "margin": "dbl",
+    "rank": "int",
+    "place": "chr",
+    "candidate": "chr",
+    "support": "int",
+    "elsewhere": "json",
+}
+
+
+@_exported
+def ask(
+    path: str,
+    questions: str | Sequence[str],
+    n: int = 1,
+    k: int = 5,
+    threshold: float | None = None,
+    method: str = "hybrid",
+    filter: str | None = None,
+    progress: Progress | None = None,
+) -> Value:
+    """Up to n answers to each question."""
+    answers = _index(path).ask(
+        _strings(questions),
+        n=int(n),
+        k=int(k),
+        threshold=threshold,
+        method=_method(method),
+        filter=_filter(filter),
+        progress=progress,
+    )
+    return _table(_ANSWERS, (_answer_row(answer) for ranked in answers for answer in ranked))
+
+
+def _answer_row(answer: Answer) -> Row:
+    """A row of ``_ANSWERS``. A declined answer has a candidate but no place."""
+    at = answer.at if answer.text is not None else None
+    hit = answer.hit if answer.text is not None else None
+    return (
+        answer.question,
+        answer.text,
+        answer.score,
+        at and at.document,
+        at and at.page,
+        at and at.start + 1,
+        at and at.end,
+        hit and hit.passage.text,
+        answer.hit and answer.hit.score,
+        answer.margin,
+        answer.rank,
+        (at and at.place) or None,
+        answer.candidate or None,
+        answer.support,
+        [_occurrence_row(other) for other in answer.elsewhere],
+    )
+
+
+def _occurrence_row(at: Occurrence) -> dict[str, object]:
+    return {
+        "document": at.document,
+        "page": at.page,
+        "place": at.place,
+        "start": at.start + 1,
+        "end": at.end,
+    }
+
+
+@_exported
+def embed(
+    texts: str | Sequence[str],
+    embedder: str,
+    role: str = "none",
+    progress: Progress | None = None,
+) -> Value:
+    """Unit vectors, one row for each text."""
+    model = models.load_embedder(embedder)
+    encode = {
+        "none": model.encode,
+        "question": model.encode_questions,
+        "passage": model.encode_passages,
+    }.get(role)
+    if encode is None:
+        raise InvalidArgument(f"Unknown role {role!r}; there are none, question, passage.")
+    vectors = encode(_strings(texts), progress)
+    return {
+        "kind": "matrix",
+        "rows": vectors.shape[0],
+        "columns": vectors.shape[1],
+        "doubles": bytearray(np.ascontiguousarray(vectors, "<f8").tobytes()),
+    }
+
+
+@_exported
+def reader(path: str) -> Value:
+    """How the reader of an index scores and declines."""
+    settings = _index(path).reader.settings
+    return {
+        "reader": settings.id,
+        "abstains": settings.null_trained,
+        "threshold": settings.calibration.threshold if settings.null_trained else 0.0,
+        "temperature": settings.calibration.temperature,
+        "bias": settings.calibration.bias,
+    }
+
+
+_VERDICTS = {
+    "question": "chr",
+    "gold": "json",
+    "answer": "chr",
+    "candidate": "chr",
+    "score": "dbl",
+    "outcome": "chr",
+    "right": "lgl",
+    "f1": "dbl",
+    "exact_match": "dbl",
+    "forced_f1": "dbl",
+    "gold_document": "chr",
+    "document": "chr",
+    "passage_rank": "int",
+}
+
+
+@_exported
+def evaluate(
+    path: str,
+    questions: str | Sequence[str],
+    answers: Sequence[Sequence[str]],
+    documents: str | Sequence[str] | None = None,
+    k: int = 5,
+    threshold: float | None = None,
+    method: str = "hybrid",
+    progress: Progress | None = None,
+) -> Value:
+    """Verdicts on questions whose answers are known, and figures over all of them."""
+    assessment = assess(
+        _index(path),
+        _gold(questions, answers, documents),
+        k=int(k),
+        threshold=threshold,
+        method=_method(method),
+        progress=progress,
+    )
+    rows = (
+        (
+            v.gold.question,
+            list(v.gold.answers),
+            v.answer.text,
+            v.answer.candidate or None,
+            v.answer.score,
+            v.outcome.value,
+            v.is_right,
+            v.f1,
+            v.exact_match,
+            v.forced_f1,
+            v.gold.document or None,
+            v.answer.at and v.answer.at.document,
+            v.passage_rank,
+        )
+        for v in assessment.verdicts
+    )
+    figures = summarise(assessment)
+    return {
+        "verdicts": _table(_VERDICTS, rows),
+        "figures": _table({"figure": "chr", "value": "dbl"}, figures.items()),
+    }
+
+
+def _gold(
+    questions: str | Sequence[str],
+    answers: Sequence[str | Sequence[str]],
+    documents: str | Sequence[str] | None,
+) -> list[Gold]:
+    asked = _strings(questions)
+    homes = [""] * len(asked) if documents is None else _strings(documents)
+    return [
+        Gold(question, tuple(_strings(accepted)), home or "")
+        for question, accepted, home in zip(asked, answers, homes, strict=True)
+    ]
+
+
+@_exported
+def calibrate(
+    path: str,
+    questions: str | Sequence[str],
+    answers: Sequence[str | Sequence[str]],
+    documents: str | Sequence[str] | None = None,
+    k: int = 5,
+    method: str = "hybrid",
+    progress: Progress | None = None,
+) -> Value:
+    """Fit the scores and the threshold of an index; returns those before and after."""
+    index = _index(path)
+    before = index.reader.settings.calibration
+    gold = _gold(questions, answers, documents)
+    after = recalibrate(index, gold, k=int(k), method=_method(method), progress=progress)
+    return _calibrations([("before", before), ("after", after)])
+
+
+@_exported
+def reset_calibration(path: str) -> Value:
+    """Go back to the reader's own scores and threshold."""
+    index = _index(path)
+    before = index.reader.settings.calibration
+    index.set_calibration(None)
+    return _calibrations([("before", before), ("after", index.reader.settings.calibration)])
+
+
+def _calibrations(rows: Iterable[tuple[str, Calibration]]) -> dict[str, Any]:
+    return _table(
+        {"when": "chr", "threshold": "dbl", "temperature": "dbl", "bias": "dbl"},
+        ((when, c.threshold, c.temperature, c.bias) for when, c in rows),
+    )
+
+
+_MODELS = {
+    "preset": "chr",
+    "role": "chr",
+    "model": "chr",
+    "status": "chr",
+    "source": "chr",
+    "size_mb": "int",
+    "licence": "chr",
+    "languages": "chr",
+    "abstains": "lgl",
+    "threshold": "dbl",
+    "temperature": "dbl",
+    "bias": "dbl",
+    "f1": "dbl",
+}
+
+
+def _catalogue(rows: Iterable[models.CatalogueRow]) -> dict[str, Any]:
+    return _table(
+        _MODELS,
+        (
+            (
+                row.preset,
+                row.role,
+                row.model,
+                row.status,
+                row.source or None,
+                row.size_mb,
+                row.licence or None,
+                ", ".join(row.languages),
+                row.null_trained,
+                row.card.get("threshold"),
+                row.card.get("temperature"),
+                row.card.get("bias"),
+                row.card.get("f1"),
+            )
+            for row in rows
+        ),
+    )
+
+
+@_exported
+def list_models() -> Value:
+    """The models of the presets."""
+    return _catalogue(models.catalogue())
+
+
+@_exported
+def resolve_models(
+    preset: str | None = None, embedder: str | None = None, reader: str | None = None
+) -> Value:
+    """Names of a pair of models: those given, the rest from the preset."""
+    pair = models.preset(preset or "compact")
+    chosen = models.spec(reader, "reader") if reader else pair.reader
+    return {
+        "embedder": models.spec(embedder, "embedder").id if embedder else pair.embedder.id,
+        "reader": chosen.id,
+        "abstains": bool(chosen.null_trained),
+    }
+
+
+@_exported
+def install(preset: str, progress: Progress | None = None) -> Value:
+    """Fetch the models of a preset."""
+    return _catalogue(models.install(preset, progress))
+
+
+@_exported
+def set_offline(offline: bool) -> Value:
+    """Forbid or allow the network; returns what was in force before."""
+    return models.set_offline(offline)
+
+
+@_exported
+def status() -> Value:
+    """Versions and whether the network is forbidden."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "offline": models.is_offline(),
+    }

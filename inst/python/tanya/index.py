@@ -1,0 +1,427 @@
+"""An index together with its models: what a program, or the bridge to R, works with.
+
+>>> index = Index.create(Path("rules.tanya"), Models("intfloat/multilingual-e5-small", ...))
+>>> index.add(from_paths(["rules"]))
+>>> index.ask(["Berapa hari cuti tahunan?"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tanya.answering import Answer, answer
+from tanya.documents import ReadOptions, file_hash, read
+from tanya.errors import FileMissing, InvalidArgument
+from tanya.models import load_embedder, load_reader
+from tanya.passages import PassageSettings, split
+from tanya.reading import Calibration
+from tanya.retrieval import Hit, Method, retrieve
+from tanya.sources import from_paths
+from tanya.store import EmbeddedStore, Manifest, passage_key
+from tanya.types import Document, Failure, Passage, Progress, Source, content_hash
+
+if TYPE_CHECKING:
+    from tanya.embedding import Embedder
+    from tanya.reading import Reader
+    from tanya.store import Floats, Writer
+
+__all__ = ["Change", "Index", "Models"]
+
+EMBED_AT_ONCE = 512
+"""Passages gathered before they are embedded: enough to sort by length, little to hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The two models of an index, each a hub id, a directory, or a bundled name."""
+
+    embedder: str
+    reader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened, or in a dry run would happen, to one document.
+
+    Attributes:
+        document: Its id.
+        change: ``"new"``, ``"changed"``, ``"unchanged"``, ``"failed"`` or ``"gone"``.
+        status: Status of its row in the index.
+        message: What a person should know, or "".
+    """
+
+    document: str
+    change: str
+    status: str = "indexed"
+    message: str = ""
+
+
+class Index:
+    """A store, the models that made it, and everything that can be asked of both.
+
+    Models are loaded at the first call that needs them.
+
+    Args:
+        store: The documents.
+        models: The embedder that made the vectors, and the reader.
+    """
+
+    def __init__(self, store: EmbeddedStore, models: Models) -> None:
+        self.store = store
+        self.models = models
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        models: Models,
+        passages: PassageSettings | None = None,
+        language: str = "indonesian",
+    ) -> Index:
+        """Make an empty index in a new or empty directory."""
+        embedder = load_embedder(models.embedder)
+        store = EmbeddedStore.create(path, _manifest(embedder, passages, language))
+        with store.writer() as writer:
+            writer.set_setting("models", asdict(models))
+        return cls(store, models)
+
+    @classmethod
+    def open(cls, path: Path) -> Index:
+        """Open an index.
+
+        Raises:
+            IndexMissing: There is none at the path.
+            IndexTooNew: A newer version of tanya wrote it.
+            IndexDamaged: A file of it is missing, short or altered.
+        """
+        store = EmbeddedStore.open(path)
+        models = store.setting("models")
+        return cls(store, Models(**models))
+
+    def expect(self, models: Models, passages: PassageSettings | None = None) -> None:
+        """Make sure that the index works as the caller thinks; another reader is just taken.
+
+        Raises:
+            ModelMismatch: The index was made with another embedder.
+            InvalidArgument: It was made with other passage settings.
+        """
+        if models.embedder != self.models.embedder:
+            embedder = load_embedder(models.embedder)
+            self.store.require(_manifest(embedder, passages, self.store.manifest.language))
+        if passages is not None and passages != self.passage_settings:
+            raise InvalidArgument(
+                f"The index has {self.passage_settings}, not {passages}.",
+                hint='Leave them out, or cut all documents anew with update = "rebuild".',
+            )
+        if models.reader != self.models.reader:
+            self.set_reader(models.reader)
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedding model that made the vectors.
+
+        Raises:
+            ModelMismatch: What is installed under its name makes other vectors.
+        """
+        wanted = self.store.manifest
+        embedder = load_embedder(self.models.embedder, sha256=str(wanted.embedder["sha256"]))
+        found = replace(wanted, embedder=embedder.fingerprint.to_dict())
+        self.store.require(found)
+        return embedder
+
+    @property
+    def reader(self) -> Reader:
+        """The reader, calibrated for this index where ``set_calibration`` was called."""
+        reader = load_reader(self.models.reader, self.embedder)
+        fitted = self.store.setting("calibration")
+        return reader.with_calibration(Calibration(**fitted)) if fitted else reader
+
+    @property
+    def passage_settings(self) -> PassageSettings:
+        """How documents are cut."""
+        return PassageSettings(**self.store.manifest.passages)
+
+    def set_reader(self, name: str) -> None:
+        """Read with another model from now on; its own calibration replaces a fitted one."""
+        load_reader(name, self.embedder)
+        self.models = Models(self.models.embedder, name)
+        with self.store.writer() as writer:
+            writer.set_setting("models", asdict(self.models))
+            writer.set_setting("calibration", None)
+
+    def set_calibration(self, calibration: Calibration | None) -> None:
+        """Score and decline with these figures from now on; None for the reader's own."""
+        with self.store.writer() as writer:
+            writer.set_setting("calibration", calibration and asdict(calibration))
+
+    def add(
+        self,
+        sources: Sequence[Source],
+        *,
+        options: ReadOptions | None = None,
+        progress: Progress | None = None,
+    ) -> list[Change]:
+        """Index what is new or changed; leave what is not.
+
+        Args:
+            sources: Files and texts.
+            options: Limits of the conversion.
+            progress: Called with ("hash", ...), ("convert", ...) in sources and ("embed", ...)
+                in passages.
+
+        Returns:
+            One row for each document, in the order of the sources. A document that gave no text
+            has the change ``"failed"``; it does not stop the others.
+        """
+        embedder, settings = self.embedder, self.passage_settings
+        changes: dict[str, Change] = {}
+        with self.store.writer() as writer:
+            before = self.store.hashes()
+            held = _held(before, sources)
+            fresh: list[Source] = []
+            for done, source in enumerate(sources, start=1):
+                if _is_unchanged(source, held[source.id]):
+                    changes.update((id, Change(id, "unchanged")) for id in held[source.id])
+                else:
+                    fresh.append(source)
+                _report(progress, "compare", done, len(sources))
+            stale = {id for source in fresh for id in held[source.id]}
+            items = read(fresh, options=options, progress=progress)
+            for item in _indexed(items, writer, embedder, settings, progress):
+                stale.discard(item.id)
+                changes[item.id] = _change(item, before)
+            writer.remove(sorted(stale))
+        for row in self.store.documents(
+            [id for id, c in changes.items() if c.change == "unchanged"]
+        ):
+            changes[row.id] = Change(row.id, "unchanged", row.status, row.message)
+        return list(changes.values())
+
+    def compare(self, folder: Path) -> list[Change]:
+        """What ``sync`` would do, without doing it."""
+        if not folder.is_dir():
+            raise FileMissing(f"There is no folder {str(folder)!r}.", path=str(folder))
+        sources = from_paths([folder])
+        held = _held(self.store.hashes(), sources)
+        changes = []
+        for source in sources:
+            if _is_unchanged(source, held[source.id]):
+                rows = self.store.documents(list(held[source.id]))
+                changes += [Change(row.id, "unchanged", row.status, row.message) for row in rows]
+            else:
+                changes.append(Change(source.id, "changed" if held[source.id] else "new", ""))
+        present = {id for ids in held.values() for id in ids}
+        root = folder.resolve()
+        gone = [
+            Change(row.id, "gone", row.status)
+            for row in self.store.documents()
+            if row.path and Path(row.path).is_relative_to(root) and row.id not in present
+        ]
+        return changes + gone
+
+    def sync(
+        self,
+        folder: Path,
+        *,
+        options: ReadOptions | None = None,
+        progress: Progress | None = None,
+    ) -> list[Change]:
+        """Make the index follow a folder: add, update, and forget what was deleted there.
+
+        Documents from elsewhere stay. The folder itself is only read.
+
+        Returns:
+            As ``add``, and a row with the change ``"gone"`` for each document whose file was
+            deleted.
+        """
+        gone = [change for change in self.compare(folder) if change.change == "gone"]
+        changes = self.add(from_paths([folder]), options=options, progress=progress)
+        self.remove([change.document for change in gone])
+        return changes + gone
+
+    def remove(self, documents: Sequence[str]) -> int:
+        """Remove documents; ids that are not there are left out. Returns how many were."""
+        with self.store.writer() as writer:
+            return writer.remove(documents)
+
+    def rebuild(
+        self,
+        models: Models,
+        passages: PassageSettings | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Cut and embed all documents anew, with other models or settings.
+
+        The old passages answer until all new ones are there. An interrupted rebuild goes on
+        where it was when it is called again with the same models.
+        """
+        embedder = load_embedder(models.embedder)
+        settings = passages or self.passage_settings
+        manifest = _manifest(embedder, settings, self.store.manifest.language)
+        with self.store.rebuild(manifest) as rebuild:
+            pending = rebuild.pending()
+            for done, id in enumerate(pending, start=1):
+                [row] = self.store.documents([id])
+                document = Document(
+                    id=id,
+                    text=self.store.text(id),
+                    type=row.type,
+                    hash=row.hash,
+                    title=row.title,
+                    places=tuple(self.store.places(id)),
+                )
+                cut = split(document, settings, embedder.token_offsets)
+                rebuild.put(id, cut, _vectors(cut, rebuild.known, embedder))
+                _report(progress, "rebuild", done, len(pending))
+            rebuild.finish()
+        self.models = models
+        with self.store.writer() as writer:
+            writer.set_setting("models", asdict(models))
+
+    def retrieve(
+        self,
+        questions: Sequence[str],
+        k: int = 5,
+        method: Method = Method.HYBRID,
+        filter: object = None,
+    ) -> list[list[Hit]]:
+        """The k best passages for each question (see ``retrieval.retrieve``)."""
+        return retrieve(self.store, self.embedder, questions, k, method, filter)
+
+    def ask(
+        self,
+        questions: Sequence[str],
+        *,
+        n: int = 1,
+        k: int = 5,
+        threshold: float | None = None,
+        method: Method = Method.HYBRID,
+        filter: object = None,
+        progress: Progress | None = None,
+    ) -> list[list[Answer]]:
+        """Up to n answers to each question (see ``answering.answer``)."""
+        return answer(
+            self.store,
+            self.embedder,
+            self.reader,
+            questions,
+            n=n,
+            k=k,
+            threshold=threshold,
+            method=method,
+            filter=filter,
+            progress=progress,
+        )
+
+
+def _manifest(embedder: Embedder, passages: PassageSettings | None, language: str) -> Manifest:
+    return Manifest(
+        embedder=embedder.fingerprint.to_dict(),
+        passages=asdict(passages or PassageSettings()),
+        dimension=embedder.dimension,
+        language=language,
+    )
+
+
+def _held(hashes: Mapping[str, str], sources: Sequence[Source]) -> dict[str, dict[str, str]]:
+    """Hashes of the documents in the index that come from each source, by their ids.
+
+    A container file, such as an archive or a mail, has documents below its own id.
+    """
+    held: dict[str, dict[str, str]] = {source.id: {} for source in sources}
+    files = {source.id for source in sources if source.path is not None}
+    for id, known in hashes.items():
+        if id in held:
+            held[id][id] = known
+            continue
+        parts = id.split("/")
+        above = ("/".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+        container = next((other for other in above if other in files), None)
+        if container is not None:
+            held[container][id] = known
+    return held
+
+
+def _is_unchanged(source: Source, held: Mapping[str, str]) -> bool:
+    """Whether the index holds the source as it is now."""
+    if not held:
+        return False
+    if source.path is None:
+        return set(held.values()) == {content_hash(source.text or "", source.metadata)}
+    try:
+        return set(held.values()) == {file_hash(source.path)}
+    except OSError:
+        return False  # The conversion says what is wrong with the file.
+
+
+def _change(item: Document | Failure, before: Mapping[str, str]) -> Change:
+    if isinstance(item, Failure):
+        return Change(item.id, "failed", item.status, item.message)
+    return Change(item.id, "changed" if item.id in before else "new", message=item.message)
+
+
+def _indexed(
+    items: Iterable[Document | Failure],
+    writer: Writer,
+    embedder: Embedder,
+    settings: PassageSettings,
+    progress: Progress | None,
+) -> Iterator[Document | Failure]:
+    """Store each item and hand it on; documents are embedded many passages at a time."""
+    waiting: list[tuple[Document, list[Passage]]] = []
+    for item in items:
+        if isinstance(item, Failure):
+            writer.put_failure(item)
+            yield item
+            continue
+        waiting.append((item, split(item, settings, embedder.token_offsets)))
+        if sum(len(passages) for _, passages in waiting) >= EMBED_AT_ONCE:
+            yield from _stored(waiting, writer, embedder, progress)
+            waiting = []
+    yield from _stored(waiting, writer, embedder, progress)
+
+
+def _stored(
+    waiting: Sequence[tuple[Document, list[Passage]]],
+    writer: Writer,
+    embedder: Embedder,
+    progress: Progress | None,
+) -> Iterator[Document]:
+    passages = [passage for _, cut in waiting for passage in cut]
+    vectors = _vectors(passages, writer.known, embedder, progress)
+    first = 0
+    for document, cut in waiting:
+        writer.put(document, cut, vectors[first : first + len(cut)])
+        first += len(cut)
+        yield document
+
+
+def _vectors(
+    passages: Sequence[Passage],
+    known: Callable[[Sequence[bytes]], dict[bytes, Floats]],
+    embedder: Embedder,
+    progress: Progress | None = None,
+) -> Floats:
+    """Unit rows (n, d) of passages; only what the index does not know yet is embedded, once."""
+    keys = [passage_key(passage) for passage in passages]
+    vectors = known(keys)
+    fresh = {
+        key: f"{passage.context}\n{passage.text}" if passage.context else passage.text
+        for key, passage in zip(keys, passages, strict=True)
+        if key not in vectors
+    }
+    embedded = embedder.encode_passages(list(fresh.values()), progress) if fresh else []
+    vectors = {**vectors, **dict(zip(fresh, embedded, strict=True))}
+    if not keys:
+        return np.empty((0, embedder.dimension), np.float32)
+    return np.stack([vectors[key] for key in keys])
+
+
+def _report(progress: Progress | None, stage: str, done: int, total: int) -> None:
+    if progress is not None:
+        progress(stage, done, total)
