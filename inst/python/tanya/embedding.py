@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 
 from tanya.errors import InvalidArgument, ModelInvalid
 from tanya.modeldir import check_directory, modules, read_json, weights_digest
@@ -381,7 +382,7 @@ def _load_pipeline(directory: Path) -> _Pipeline:
         pipeline: _Pipeline = (
             _TransformerPipeline(body, pooling) if pooling else _LibraryPipeline(directory)
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelInvalid(f"{directory} cannot be loaded as an embedder: {error}") from error
     if not pipeline.tokenizer.is_fast:
         raise ModelInvalid(f"{directory} has no fast tokenizer, so no offsets.")

@@ -6,14 +6,16 @@ safetensors or not at all.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from tanya.errors import ModelInvalid
-from tanya.modeldir import check_directory
-from tanya.network import TIMEOUT, forbid_telemetry
+from tanya.modeldir import CONVERT, check_directory
+from tanya.network import TIMEOUT, forbid_telemetry, is_offline
 
-__all__ = ["HubUnavailable", "cached", "download"]
+__all__ = ["HubUnavailable", "cached", "download", "pickled"]
 
 _WANTED = [
     "*.json",
@@ -24,6 +26,7 @@ _WANTED = [
     "spiece.model",
     "README.md",
 ]
+_WITH_PICKLES = [*_WANTED, "pytorch_model*.bin", "*/pytorch_model*.bin"]
 _UNWANTED = ["onnx/*", "openvino/*", "checkpoint-*", "runs/*"]
 
 
@@ -45,28 +48,17 @@ def cached(model: str, role: Literal["embedder", "reader"]) -> Path:
         ModelInvalid: It is there, with its weights in pickle files only.
     """
     forbid_telemetry()
-    from huggingface_hub import _CACHED_NO_EXIST, snapshot_download, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
 
-    try:
-        directory = Path(
-            snapshot_download(
-                model,
-                local_files_only=True,
-                allow_patterns=_WANTED,
-                ignore_patterns=_UNWANTED,
-            )
-        )
-    except HFValidationError as error:
-        raise HubUnavailable(f"{model!r} is not a hub id") from error
-    except OSError as error:
-        raise HubUnavailable("not in the hub cache, or only in part") from error
+    with _reported(model):
+        directory = _snapshot(model, _WANTED, offline=True)
     try:
         check_directory(directory)
     except ModelInvalid as error:
         if "pickles" in error.details:
+            error.hint = CONVERT.format(model=model)
             raise
-        raise HubUnavailable(f"incomplete in the hub cache ({error.message})") from error
+        raise HubUnavailable(f"incomplete in the hub cache: {error.message}") from error
     if role == "embedder" and not (directory / "modules.json").is_file():
         known = try_to_load_from_cache(model, "modules.json", revision=directory.name)
         if known is not _CACHED_NO_EXIST:
@@ -84,39 +76,80 @@ def download(model: str) -> Path:
         ModelInvalid: The model's weights are in pickle files only.
     """
     forbid_telemetry()
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        HTTPError,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub import HfApi
 
-    try:
+    with _reported(model):
         facts = HfApi().model_info(model, timeout=TIMEOUT)
         names = [file.rfilename for file in facts.siblings or []]
         if not any(name.endswith(".safetensors") for name in names):
             raise ModelInvalid(
                 f"{model} has no safetensors weights on the hub; tanya loads no pickle files,"
                 " which can run any code.",
-                hint="Convert it once with 'python -m tanya convert DIRECTORY NEW_DIRECTORY' from"
-                " a downloaded copy, if you trust its author, and name the new directory.",
-                files=names,
+                hint=CONVERT.format(model=model),
+                pickles=[name for name in names if name.endswith(".bin")],
             )
-        return Path(
-            snapshot_download(
-                model,
-                allow_patterns=_WANTED,
-                ignore_patterns=_UNWANTED,
-                etag_timeout=TIMEOUT,
-            )
+        return _snapshot(model, _WANTED, offline=False)
+
+
+def pickled(model: str) -> Path:
+    """Return a model's directory in the hub cache, weights in pickle files included.
+
+    For a person who asked to convert them; nothing else calls it.
+
+    Raises:
+        HubUnavailable: It cannot be had.
+    """
+    forbid_telemetry()
+    from huggingface_hub import HfApi
+
+    try:
+        with _reported(model):
+            directory = _snapshot(model, _WITH_PICKLES, offline=True)
+        if is_offline() or any(directory.glob("pytorch_model*.bin")):
+            return directory
+    except HubUnavailable:
+        if is_offline():
+            raise
+    with _reported(model):
+        HfApi().model_info(model, timeout=TIMEOUT)
+        return _snapshot(model, _WITH_PICKLES, offline=False)
+
+
+def _snapshot(model: str, patterns: list[str], *, offline: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(
+            model,
+            allow_patterns=patterns,
+            ignore_patterns=_UNWANTED,
+            local_files_only=offline,
+            etag_timeout=TIMEOUT,
         )
+    )
+
+
+@contextmanager
+def _reported(model: str) -> Iterator[None]:
+    """Say in one sentence why the hub, or its cache, gives no such model."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        HTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        yield
     except GatedRepoError as error:
         raise HubUnavailable("the hub asks for its licence to be accepted first") from error
     except RepositoryNotFoundError as error:
         raise HubUnavailable("the hub has no such model, or it is private") from error
     except HFValidationError as error:
         raise HubUnavailable(f"{model!r} is not a hub id") from error
+    except LocalEntryNotFoundError as error:
+        raise HubUnavailable("not in the hub cache, or only in part") from error
     except (HTTPError, OSError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise HubUnavailable(f"the hub cannot be reached ({reason[0]})") from error

