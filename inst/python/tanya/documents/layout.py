@@ -23,7 +23,15 @@ HYPHEN = "\u00ad"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text and its box, in points, y upwards."""
+    """A line of text and its box, in points, y upwards.
+
+    Attributes:
+        text: May end with ``HYPHEN``.
+        left, bottom, right, top: The box.
+        size: Font size.
+        is_bold: Whether it begins in a bold font.
+        cells: Stretches with wide gaps between them; above 1 in rows of tables.
+    """
 
     text: str
     left: float
@@ -32,6 +40,7 @@ class Line:
     top: float
     size: float = 0.0
     is_bold: bool = False
+    cells: int = 1
 
     @property
     def middle(self) -> float:
@@ -109,21 +118,19 @@ def _rows_in_file_order(segments: Sequence[Line]) -> list[list[Line]]:
 
 
 def _runs_down(rows: Sequence[Sequence[Line]]) -> bool:
-    """Whether no line stands above, or beside, an earlier line of the same column."""
-    lines = [_joined(row) for row in rows]
+    """Whether hardly a line stands above, or beside, an earlier line of the same column."""
     lowest: list[Line] = []  # lowest line so far of each column
-    for line in lines:
+    astray = 0
+    for line in map(_joined, rows):
         for position, other in enumerate(lowest):
             if min(line.right, other.right) - max(line.left, other.left) > 0:
-                if line.middle > other.middle + 0.2 * other.height:
-                    return False
+                astray += line.middle > other.middle + 0.2 * other.height
                 lowest[position] = line
                 break
         else:
-            if any(_same_line(line, other) for other in lowest):
-                return False
+            astray += any(_same_line(line, other) for other in lowest)
             lowest.append(line)
-    return True
+    return astray <= 0.03 * len(rows)
 
 
 def _columns(segments: list[Line]) -> Iterator[list[Line]]:
@@ -157,7 +164,9 @@ def _gutter(segments: Sequence[Line]) -> float | None:
     start = min(line.left for line in segments)
     end = max(line.right for line in segments)
     best: tuple[int, float, float] | None = None
-    edges = sorted({line.right for line in segments} | {line.left for line in segments})
+    # A page number or a formula may stand between the columns.
+    wide = [line for line in segments if line.right - line.left > 0.15 * (end - start)]
+    edges = sorted({line.right for line in wide} | {line.left for line in wide})
     for one, other in pairwise(edges):
         middle = (one + other) / 2
         if other - one < 4 or not start + 0.2 * (end - start) < middle < end - 0.2 * (end - start):
@@ -208,6 +217,7 @@ def _joined(row: Sequence[Line]) -> Line:
         top=max(line.top for line in row),
         size=max(line.size for line in row),
         is_bold=all(line.is_bold for line in row),
+        cells=sum(line.cells for line in row),
     )
 
 
@@ -219,6 +229,7 @@ _PAGE_NUMBER = re.compile(
     r"(?:\s*(?:/|dari|of)\s*\d{1,4})?[\W_]*",
     re.IGNORECASE,
 )
+_DIGITS = re.compile(r"(?<!\d)[0-9]{1,9}(?!\d)")
 _CATCHWORD = re.compile(r"(?:\.\s?){3,}\s*$|…\s*$")
 
 
@@ -248,42 +259,66 @@ def _without_furniture(pages: Sequence[Page]) -> list[Page]:
 
 @dataclass(slots=True)
 class _Cluster:
-    """Lines that stand at one height and read alike on several pages."""
+    """Lines that stand at one height and read alike on several pages.
+
+    Attributes:
+        key: The first of them, without digits.
+        height: Where it stands, 0 at the bottom of the page and 1 at the top.
+        members: (page, line) of each.
+        numbers: The numbers in each.
+    """
 
     key: str
     height: float
     members: list[tuple[int, int]]
+    numbers: list[tuple[int, ...]]
+
+    def is_furniture(self) -> bool:
+        pages = [page for page, _ in self.members]
+        if len(set(pages)) < max(2 if self.key == "#" else 3, 0.3 * (pages[-1] - pages[0] + 1)):
+            return False
+        if self.key != "#" and len(set(self.numbers)) == 1:
+            return True
+        # Other numbers on each page may be what the reader is after, unless they count the pages
+        # or stand in the margin.
+        steps = Counter(
+            number - page
+            for page, numbers in zip(pages, self.numbers, strict=True)
+            for number in set(numbers)
+        )
+        counts_pages = max(steps.values(), default=0) >= 0.6 * len(pages)
+        in_margin = not 0.07 < self.height < 0.93
+        return counts_pages or (in_margin and self.key != "#")
 
 
 def _repeated(pages: Sequence[Page]) -> dict[tuple[int, int], int]:
     """(page, line) of what repeats at the edges of pages, with the number of its group."""
-    if len(pages) < 3:
-        return {}
     clusters: list[_Cluster] = []
     zones: dict[int, list[_Cluster]] = defaultdict(list)
     for number, page in enumerate(pages):
         for position in _edges(page):
             line = page.lines[position]
             key = _masked(line.text)
+            if _legal_level(line.text) or not (key == "#" or re.search(r"[^\W\d_]", key)):
+                continue
             height = line.middle / page.height if page.height else 0.0
             zone = round(height * 25)
-            near = (
+            near = [
                 cluster
                 for other in (zone - 1, zone, zone + 1)
                 for cluster in zones[other]
                 if abs(cluster.height - height) < 0.03 and _alike(cluster.key, key)
-            )
-            cluster = next(near, None)
-            if cluster is None:
-                cluster = _Cluster(key, height, [])
-                clusters.append(cluster)
-                zones[zone].append(cluster)
-            cluster.members.append((number, position))
-    least = max(3, 0.3 * len(pages))
+            ]
+            if not near:
+                near.append(_Cluster(key, height, [], []))
+                clusters.append(near[0])
+                zones[zone].append(near[0])
+            near[0].members.append((number, position))
+            near[0].numbers.append(tuple(int(digits) for digits in _DIGITS.findall(line.text)))
     return {
         member: index
         for index, cluster in enumerate(clusters)
-        if len({number for number, _ in cluster.members}) >= least
+        if cluster.is_furniture()
         for member in cluster.members
     }
 
@@ -318,13 +353,21 @@ def _without_catchword(page: Page, after: Page | None) -> Page:
         return page
     position = min(range(len(page.lines)), key=lambda index: page.lines[index].bottom)
     last = page.lines[position]
-    if not _CATCHWORD.search(last.text) or len(last.text) > 60 or last.left < 0.4 * page.width:
+    if len(last.text) > 60 or last.left < 0.4 * page.width:
         return page
-    announced = _masked(_CATCHWORD.sub("", last.text)).replace("#", "")
-    coming = _masked(" ".join(line.text for line in after.lines[:2])).replace("#", "")
-    if announced and SequenceMatcher(None, announced, coming[: len(announced)]).ratio() < 0.6:
+    announced = _letters(_CATCHWORD.sub("", last.text))
+    coming = [_letters(line.text)[: len(announced)] for line in after.lines[:3]]
+    if _CATCHWORD.search(last.text):
+        is_catchword = any(SequenceMatcher(None, announced, key).ratio() > 0.6 for key in coming)
+    else:
+        is_catchword = len(announced) >= 3 and announced in coming
+    if not is_catchword:
         return page
     return replace(page, lines=page.lines[:position] + page.lines[position + 1 :])
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W\d_]+", "", text).casefold()
 
 
 # --- Paragraphs and headings ----------------------------------------------------------------
@@ -344,6 +387,11 @@ _LEGAL = (
     (2, re.compile(r"(?:Bagian|BAGIAN)\s+(?:Ke\w+|KE\w+|Pertama|PERTAMA)\s*$"), 90),
     (3, re.compile(r"(?:Paragraf|PARAGRAF)\s+(?:\d+|Ke\w+)\s*$"), 90),
     (4, re.compile(r"(?:Pasal|PASAL|Article|ARTICLE)\s+(?:\d+\s?[A-Z]?|[IVXLC]+)\s*$"), 0),
+)
+_ITEM_REFERENCE = re.compile(
+    r"\b(?:pasal|ayat|huruf|angka|nomor|no\.?|butir)$"
+    r"|\bayat\s*\(\w+\)\s*(?:,|dan|atau|sampai dengan)$",
+    re.IGNORECASE,
 )
 _ENDED = re.compile("[.;:!?…][\"'\u201d\u2019)\\]]*$")
 _NUMBERED_HEADING = re.compile(r"(\d{1,2}(?:\.\d{1,2})*)\.?\s+[^\W\d_]")
@@ -392,7 +440,12 @@ class _HeadingLevels:
         if legal or self.is_legal:
             return legal
         text = line.text
-        if not self.has_sizes or len(text) > 150 or not re.search(r"[^\W\d_]{2}", text):
+        if (
+            not self.has_sizes
+            or line.cells > 1
+            or len(text) > 150
+            or not re.search(r"[^\W\d_]{2}", text)
+        ):
             return 0
         if _rounded(line.size) in self.ranks:
             return self.ranks[_rounded(line.size)]
@@ -424,7 +477,7 @@ def _page_blocks(
 ) -> Iterator[Block]:
     lines = page.lines
     pitch = _pitch(lines)
-    right = _right_margin(lines)
+    margins = _right_margins(lines)
     position = 0
     while position < len(lines):
         above = lines[position - 1] if position else None
@@ -438,7 +491,7 @@ def _page_blocks(
                 stop += 1
         else:
             while stop < len(lines) and not _begins_paragraph(
-                lines[stop - 1], lines[stop], pitch, right, headings
+                lines[stop - 1], lines[stop], pitch, margins[stop - 1], headings
             ):
                 stop += 1
         yield Block(number, _flow(lines[position:stop], words), level=level, gap=gap)
@@ -456,10 +509,16 @@ def _gap(above: Line, below: Line) -> float:
     return above.middle - below.middle
 
 
-def _right_margin(lines: Sequence[Line]) -> float:
-    """Where full lines end."""
-    ends = sorted(line.right for line in lines)
-    return ends[int(0.9 * (len(ends) - 1))] if ends else 0.0
+def _right_margins(lines: Sequence[Line]) -> list[float]:
+    """Where full lines end, around each line: columns have margins of their own."""
+    margins = []
+    for position, line in enumerate(lines):
+        around = lines[max(0, position - 6) : position + 7]
+        ends = sorted(
+            other.right for other in around if other.left < line.right and line.left < other.right
+        )
+        margins.append(ends[int(0.75 * (len(ends) - 1))] if ends else line.right)
+    return margins
 
 
 def _belongs_to_heading(
@@ -496,8 +555,8 @@ def _begins_paragraph(
     if headings.level(line):
         return not _REFERENCE.search(above.text)
     if _ITEM.match(line.text):
-        return not _REFERENCE.search(above.text)
-    if step > 1.5 * pitch:
+        return not _ITEM_REFERENCE.search(above.text)
+    if step > 1.5 * pitch or (above.cells > 1 and line.cells > 1):
         return True
     if headings.has_sizes and abs(above.size - line.size) > 0.15 * max(above.size, line.size):
         return not line.text[:1].islower()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pypdfium2
 import pypdfium2.raw as pdfium
@@ -24,6 +25,9 @@ _LIGATURES = str.maketrans({
 _LINE_ENDS = frozenset((0x0A, 0x0D))
 _HYPHENS = frozenset((0x02, 0xFFFE))
 _UNREADABLE = re.compile("[\ue000-\uf8ff\ufffd\x00-\x08\x0e-\x1f]")
+_PLAUSIBLE = re.compile(
+    r"[(\"'\u201c\u2018]*(?:[^\W\d_]{2,}(?:[-/'][^\W\d_]+)*|[\d.,/%-]+)[).,:;\"'\u201d]*"
+)
 _FEW_CHARACTERS = 50
 _JUNK_TITLE = re.compile(r"microsoft word|untitled|\.(?:docx?|indd|pdf|rtf|pptx?)$", re.IGNORECASE)
 
@@ -87,22 +91,30 @@ def _scan(document: pypdfium2.PdfDocument, number: int) -> _Scan:
             segments = list(_segments(textpage))
         finally:
             textpage.close()
-        text = "".join(segment.text for segment in segments)
-        problem = "ocr" if _is_picture(page, text) else ""
+        text = " ".join(segment.line.text for segment in segments)
+        if _is_illegible(text) and _is_picture(page):
+            return _Scan(Page((), width, height), label, "ocr")
+        is_scan = len("".join(text.split())) < _FEW_CHARACTERS and _is_picture(page)
     finally:
         page.close()
-    upright, rest, turned = _turned_upright(segments)
-    lines = [*in_reading_order(upright), *rest]
-    if turned:
-        width, height = height, width
-    return _Scan(Page(tuple(lines), width, height), label, problem)
+    return _Scan(_upright(segments, width, height), label, "ocr" if is_scan else "")
 
 
-def _is_picture(page: pypdfium2.PdfPage, text: str) -> bool:
-    """Whether a page shows text that its text layer does not have."""
-    visible = len("".join(text.split()))
-    if visible >= _FEW_CHARACTERS:
-        return len(_UNREADABLE.findall(text)) > 0.3 * visible
+def _is_illegible(text: str) -> bool:
+    """Whether a text layer is of no use.
+
+    Its fonts may have no Unicode, or recognition may have been let loose on a page that lay on
+    its side, which makes a salad of letters and signs.
+    """
+    tokens = text.split()
+    if len(_UNREADABLE.findall(text)) > 0.3 * max(1, len("".join(tokens))):
+        return True
+    plausible = sum(bool(_PLAUSIBLE.fullmatch(token)) for token in tokens)
+    return len(tokens) >= 100 and plausible < 0.5 * len(tokens)
+
+
+def _is_picture(page: pypdfium2.PdfPage) -> bool:
+    """Whether pictures, or letters drawn as shapes, fill a good part of the page."""
     width, height = page.get_size()
     area = 0.0
     shapes = 0
@@ -115,7 +127,15 @@ def _is_picture(page: pypdfium2.PdfPage, text: str) -> bool:
     return area > 0.3 * width * height or shapes > 500
 
 
-def _segments(textpage: pypdfium2.PdfTextPage) -> Iterator[Line]:
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A stretch of text and the quarter turns, counter-clockwise, that its letters have made."""
+
+    line: Line
+    turns: int
+
+
+def _segments(textpage: pypdfium2.PdfTextPage) -> Iterator[_Segment]:
     """Stretches of text without a line break or a wide gap, in the order of the file."""
     raw = textpage.raw
     get_unicode, get_box = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetCharBox
@@ -126,10 +146,11 @@ def _segments(textpage: pypdfium2.PdfTextPage) -> Iterator[Line]:
     last_right = math.nan
     last_height = 0.0
 
-    def segment(end: str) -> Iterator[Line]:
+    def segment(end: str) -> Iterator[_Segment]:
         text = _decoded(codes)
-        if text.strip():
-            yield _line(raw, first, text.strip() + end, box)
+        if text:
+            angle = pdfium.FPDFText_GetCharAngle(raw, max(0, first))
+            yield _Segment(_line(raw, first, text + end, box), round(angle / (math.pi / 2)) % 4)
 
     for index in range(textpage.count_chars()):
         code = get_unicode(raw, index)
@@ -185,8 +206,42 @@ def _is_bold(raw: object, index: int) -> bool:
     return 0 < length <= 128 and b"bold" in buffer.value.lower()
 
 
-def _turned_upright(segments: Sequence[Line]) -> tuple[list[Line], list[Line], bool]:
-    return list(segments), [], False
+def _upright(segments: Sequence[_Segment], width: float, height: float) -> Page:
+    """Lines in reading order, on a page turned so that most of its letters stand upright.
+
+    Letters that still lie on their side, such as a stamp in the margin, come last.
+    """
+    weights: Counter[int] = Counter()
+    for segment in segments:
+        weights[segment.turns] += len(segment.line.text)
+    turns = max(weights, key=lambda key: weights[key], default=0)
+    ordered = in_reading_order(
+        [
+            _turned(segment.line, turns, width, height)
+            for segment in segments
+            if segment.turns == turns
+        ]
+    )
+    lying = [
+        _turned(segment.line, turns, width, height)
+        for segment in segments
+        if segment.turns != turns
+    ]
+    size = (height, width) if turns % 2 else (width, height)
+    return Page((*ordered, *lying), *size)
+
+
+def _turned(line: Line, turns: int, width: float, height: float) -> Line:
+    """A line on a page that is turned back by quarter turns."""
+    if turns == 1:
+        box = (line.bottom, width - line.right, line.top, width - line.left)
+    elif turns == 2:
+        box = (width - line.right, height - line.top, width - line.left, height - line.bottom)
+    elif turns == 3:
+        box = (height - line.top, line.left, height - line.bottom, line.right)
+    else:
+        return line
+    return replace(line, left=box[0], bottom=box[1], right=box[2], top=box[3])
 
 
 def _attachments(document: pypdfium2.PdfDocument) -> Iterator[Attachment]:
