@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +144,7 @@ def test_offsets_are_code_points_of_any_text(embedder: Embedder, texts: list[str
     for text, offsets in zip(texts, embedder.token_offsets(texts), strict=True):
         for start, end in offsets:
             assert 0 <= start <= end <= len(text)
-        assert all(a[0] <= b[0] for a, b in zip(offsets, offsets[1:], strict=False))
+        assert all(one[0] <= two[0] for one, two in pairwise(offsets))
 
 
 @settings(max_examples=50, deadline=None)

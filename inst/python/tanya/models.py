@@ -31,7 +31,7 @@ from tanya.errors import (
     ModelUnavailable,
 )
 from tanya.modeldir import check_directory, converted_dir, read_json, weights_digest
-from tanya.network import is_offline, set_offline
+from tanya.network import is_offline, quiet_transformers, set_offline
 from tanya.types import Progress, Scalar
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def spec(model: str | Path, role: Role) -> ModelSpec:
             if pair.model(role).id == model:
                 return pair.model(role)
     path = Path(model).expanduser()
-    if path.is_dir():
+    if name.strip() and path.is_dir():
         sources: tuple[SourceName, ...] = ("directory", "converted")
         return _with_prompts(ModelSpec(path.resolve().as_posix(), role, sources))
     if isinstance(model, Path) or _PATH_LIKE.match(name):
@@ -402,7 +402,8 @@ def load_reader(model: str | Path = "compact", embedder: Embedder | None = None)
         def load() -> Reader:
             from tanya.reading import Reader
 
-            return Reader.load(directory, settings)
+            with quiet_transformers():
+                return Reader.load(directory, settings)
 
         return _loaded.get(("reader", str(directory)), load)
 
@@ -414,7 +415,8 @@ def load_reader(model: str | Path = "compact", embedder: Embedder | None = None)
     def adapt() -> Reader:
         from tanya.reading import Reader
 
-        return Reader.load(directory, settings, encoder)
+        with quiet_transformers():
+            return Reader.load(directory, settings, encoder)
 
     return _loaded.get(("reader", str(directory), embedder.fingerprint.sha256), adapt)
 
