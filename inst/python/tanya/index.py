@@ -320,9 +320,11 @@ class Index:
 
 
 def _manifest(embedder: Embedder, passages: PassageSettings | None, language: str) -> Manifest:
+    # A quarter of the embedder's window is left for its prompt and the passage's context.
+    fitting = min(PassageSettings().tokens, embedder.max_tokens * 3 // 4)
     return Manifest(
         embedder=embedder.fingerprint.to_dict(),
-        passages=asdict(passages or PassageSettings()),
+        passages=asdict(passages or PassageSettings(tokens=fitting)),
         dimension=embedder.dimension,
         language=language,
     )

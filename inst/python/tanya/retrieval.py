@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Hit", "Method", "retrieve"]
 
-KEYWORD_WEIGHT = 0.1
-"""Weight of BM25 beside cosine in the hybrid, both as z-scores; chosen on TyDi QA Indonesian."""
+KEYWORD_WEIGHT = 0.3
+"""Weight of BM25 beside cosine in the hybrid, both as z-scores.
+
+Chosen on TyDi QA Indonesian, 402 questions on 4,668 passages: recall@5 0.960 and MRR 0.904, against
+0.940 and 0.891 for cosine alone and 0.881 and 0.773 for BM25 alone. Weights from 0.2 to 0.5 and pools
+from 50 to 200 differ by less than 0.01.
+"""
 
 POOL = 100
 """Passages that each part of the hybrid proposes, and over which scores are standardised."""
@@ -73,7 +78,7 @@ def retrieve(
 ) -> list[list[Hit]]:
     """Rank passages for each question.
 
-    The hybrid is ``z(cosine) + 0.1 z(BM25)``, each standardised for each question over the
+    The hybrid is ``z(cosine) + 0.3 z(BM25)``, each standardised for each question over the
     passages that either part proposes: a sum of standardised scores keeps how much better a
     passage is, which reciprocal rank fusion throws away (Bruch et al., 2023, arXiv:2210.11934).
 
