@@ -341,7 +341,7 @@ class Conformance:
             assert rebuild.pending() == []
         texts = {"cuti.txt": CUTI, "dinas.txt": MUTU, "baru.txt": MUTU}
         assert filled.manifest.embedder == REBUILT.embedder
-        verify(filled, texts, 25)
+        verify(filled, texts)
         assert filled.check() == []
         ids, _ = filled.keyword([terms("melahirkan")], 1)
         assert filled.passages(ids[0].tolist())[0].document == "cuti.txt"

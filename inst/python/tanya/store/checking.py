@@ -116,23 +116,19 @@ def _check_vectors(found: Examination, directory: Path, connection: sqlite3.Conn
             "SELECT first, vectors, checksum FROM chunks WHERE segment = ? ORDER BY first",
             (number,),
         ).fetchall()
+        message = "{lost} of {count} vectors are not what was written."
         try:
             segment = Segment.map(path, number, count, dimension)
         except IndexError_ as error:
-            found.segments[number] = [range(count)]
-            found.add("vectors", f"{VECTORS}/{path.name}", error.message)
-            continue
+            message = f"{error.message.rstrip('.')}; {{lost}} of {{count}} vectors are lost."
+            segment = Segment.map_rest(path, number, count, dimension)
         lost = segment.damaged(chunks)
         if sum(size for _, size, _ in chunks) != count:
             lost = [range(count)]
         if lost:
             found.segments[number] = lost
             rows = sum(len(part) for part in lost)
-            found.add(
-                "vectors",
-                f"{VECTORS}/{path.name}",
-                f"{rows} of {count} vectors are not what was written.",
-            )
+            found.add("vectors", f"{VECTORS}/{path.name}", message.format(lost=rows, count=count))
 
 
 def _check_passages(found: Examination, directory: Path, connection: sqlite3.Connection) -> None:

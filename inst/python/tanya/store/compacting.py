@@ -50,13 +50,14 @@ def _compact_vectors(directory: Path, connection: sqlite3.Connection, generation
             "SELECT segment, count(DISTINCT vector) FROM passages GROUP BY segment"
         ).fetchall()
     )
-    sparse = [
-        _sound_segment(directory, connection, number, count, dimension)
-        for number, count in connection.execute(
-            "SELECT key, vectors FROM segments WHERE generation = ?", (generation,)
-        ).fetchall()
-        if live.get(number, 0) < count
-    ]
+    sparse = []
+    for number, count in connection.execute(
+        "SELECT key, vectors FROM segments WHERE generation = ?", (generation,)
+    ).fetchall():
+        if not live.get(number):
+            sparse.append(Segment.none(number, dimension))
+        elif live[number] < count:
+            sparse.append(_sound_segment(directory, connection, number, count, dimension))
     if sparse:
         move_vectors(directory, connection, generation, sparse)
 

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ from tanya.store.records import decode_metadata, read_text
 from tanya.store.repairing import repair
 from tanya.store.schema import bind, sql_errors, text_of
 from tanya.store.segments import Segment, Vectors, segment_path
-from tanya.store.writing import EmbeddedRebuild, EmbeddedWriter, writing
+from tanya.store.writing import EmbeddedRebuild, EmbeddedWriter, delete_strays, writing
 from tanya.types import Place, Progress, Scalar, StoredPassage
 
 __all__ = ["EmbeddedStore"]
@@ -69,14 +69,14 @@ class _State:
         generation: The generation that answers.
         manifest: How it was made.
         segments: Its segments.
-        damage: Why a segment could not be mapped, or None.
+        damage: Why a segment could not be mapped, by its number.
     """
 
     revision: int
     generation: int
     manifest: Manifest
     segments: tuple[Segment, ...]
-    damage: IndexError_ | None
+    damage: Mapping[int, IndexError_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,10 @@ class EmbeddedStore:
         """
         try:
             resolved = Path(directory).resolve(strict=True)
-        except (OSError, ValueError) as error:
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
             raise IndexMissing(f"There is no index at {str(directory)!r}.") from error
+        except OSError as error:
+            raise IndexError_(f"{directory} cannot be opened ({error.strerror}).") from error
         schema.inspect(resolved)
         store = cls(resolved)
         with sql_errors(resolved):
@@ -238,7 +240,7 @@ class EmbeddedStore:
             for attempt in range(_ATTEMPTS):
                 connection.execute("BEGIN")
                 state = self._load_state(connection)
-                if state.damage is None or attempt == _ATTEMPTS - 1:
+                if not state.damage or attempt == _ATTEMPTS - 1:
                     break
                 connection.execute("ROLLBACK")
             return _Session(connection, state)
@@ -272,11 +274,11 @@ class EmbeddedStore:
             raise IndexDamaged(f"{self.directory / schema.DATABASE} says nothing about its state.")
         generation, revision = row
         known = self._state
-        if known is not None and known.revision == revision and known.damage is None:
+        if known is not None and known.revision == revision and not known.damage:
             return known
         manifest = load_manifest(connection, generation)
         mapped = {segment.number: segment for segment in known.segments} if known else {}
-        segments, damage = [], None
+        segments, damage = [], {}
         for number, count in connection.execute(
             "SELECT key, vectors FROM segments WHERE generation = ? ORDER BY key", (generation,)
         ):
@@ -288,25 +290,26 @@ class EmbeddedStore:
             try:
                 segments.append(Segment.map(path, number, count, manifest.dimension))
             except IndexError_ as error:
-                damage = error
+                damage[number] = error
         state = _State(revision, generation, manifest, tuple(segments), damage)
         self._state = state
         return state
 
     def _load_passages(self, session: _Session) -> _Passages:
         state = session.state
-        if state.damage is not None:
-            raise state.damage
         known = self._passages
         if known is not None and known.revision == state.revision:
             return known
-        numbers = np.array([segment.number for segment in state.segments], np.int64)
+        numbers = [*(segment.number for segment in state.segments), *state.damage]
         rows = session.connection.execute(
             "SELECT key, segment, vector, terms FROM passages ORDER BY key"
         ).fetchall()
         table = np.array(rows, np.int64).reshape(-1, 4)
         table = table[np.isin(table[:, 1], numbers)]
         ids, owners, places, lengths = (np.ascontiguousarray(column) for column in table.T)
+        for number, error in state.damage.items():
+            if (owners == number).any():
+                raise error
         loaded = _Passages(
             state.revision,
             Vectors(state.segments, ids, owners, places),
@@ -515,6 +518,7 @@ class EmbeddedStore:
         """Give the space of removed passages back (see ``Store.compact``)."""
         with writing(self.directory, wait, None) as connection:
             compact(self.directory, connection, progress)
+            delete_strays(self.directory, connection)
 
     def check(self) -> list[Finding]:
         """Verify every file, checksum and reference. Empty when all is well."""

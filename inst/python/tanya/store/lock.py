@@ -70,6 +70,7 @@ class WriterLock:
     def _try(self) -> bool:
         assert self._connection is not None
         try:
+            self._connection.execute("PRAGMA journal_mode = MEMORY")  # nothing to roll back
             self._connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if "locked" in str(error):

@@ -4,8 +4,8 @@ It lives in one ordinary table, not in SQLite's FTS5: every build of SQLite has 
 ours (see ``tanya.keywords``), and scoring all passages of a common term with numpy is many times
 faster than row by row (bench/store.py compares). An entry is (passage, count); the entries of
 one commit for one term are one blob: 4 bytes of passage id relative to the row's ``first``, for
-each, one byte of count for each, and a CRC-32. Entries of removed passages stay until ``compact``; they are
-recognised by their passage being gone.
+each, one byte of count for each, and a CRC-32. Entries of removed passages stay until ``compact``;
+they are recognised by their passage being gone.
 
 BM25 after Robertson & Zaragoza (2009), "The Probabilistic Relevance Framework", with the
 non-negative inverse document frequency of Lucene.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,6 +29,8 @@ __all__ = [
     "DATABASE",
     "FORMAT",
     "LOCK",
+    "MIGRATIONS",
+    "TABLES",
     "VECTORS",
     "bind",
     "connect_reader",
@@ -36,6 +38,7 @@ __all__ = [
     "create_tables",
     "inspect",
     "migrate",
+    "needs_migration",
     "sql_errors",
     "text_of",
     "verify_schema",
@@ -50,7 +53,7 @@ FORMAT = 1
 
 _APPLICATION = 0x74616E79  # "tany", so that file(1) and we can tell an index from other databases
 
-_TABLES = """
+TABLES = """
 CREATE TABLE state (
   generation INTEGER NOT NULL,
   revision INTEGER NOT NULL
@@ -155,10 +158,8 @@ CREATE TABLE postings (
 ) WITHOUT ROWID;
 """
 
-Migration = Callable[[sqlite3.Connection], None]
-
-MIGRATIONS: Mapping[int, Migration] = {}
-"""What turns an index of a format into the next one. Runs in one transaction with its version."""
+MIGRATIONS: Mapping[int, str] = {}
+"""SQL that turns an index of a format into one of the next."""
 
 
 def bind(text: str) -> str | bytes:
@@ -300,17 +301,15 @@ def create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA application_id = {_APPLICATION}")
     connection.execute(f"PRAGMA user_version = {FORMAT}")
-    connection.executescript(_TABLES)
+    connection.executescript(TABLES)
 
 
 def migrate(connection: sqlite3.Connection, directory: Path) -> None:
     """Bring an older index to the present format, step by step."""
     while (version := _version(connection, directory)) < FORMAT:
-        connection.execute("BEGIN IMMEDIATE")
-        with connection:
-            if _version(connection, directory) == version:
-                MIGRATIONS[version](connection)
-                connection.execute(f"PRAGMA user_version = {version + 1}")
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {MIGRATIONS[version]}; PRAGMA user_version = {version + 1}; COMMIT;"
+        )
 
 
 def _version(connection: sqlite3.Connection, directory: Path) -> int:
@@ -337,7 +336,7 @@ def verify_schema(connection: sqlite3.Connection, directory: Path) -> None:
     """Refuse tables, views and triggers that we did not create: a stranger's could do things."""
     wanted = sqlite3.connect(":memory:")
     try:
-        wanted.executescript(_TABLES)
+        wanted.executescript(TABLES)
         if _schema(connection) != _schema(wanted):
             raise IndexDamaged(
                 f"{directory / DATABASE} holds other tables than an index has.", file=DATABASE

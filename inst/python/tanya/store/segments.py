@@ -165,11 +165,16 @@ class Segment:
                     file=str(path),
                 )
             if not size:
-                return cls(number, path, np.empty((0, dimension), _FLOAT))
+                return cls.none(number, dimension)
             data = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
         finally:
             os.close(descriptor)
         return cls(number, path, np.frombuffer(data, _FLOAT).reshape(count, dimension))
+
+    @classmethod
+    def none(cls, number: int, dimension: int) -> Segment:
+        """A segment of which nothing is wanted."""
+        return cls(number, Path(), np.empty((0, dimension), _FLOAT))
 
     @classmethod
     def map_rest(cls, path: Path, number: int, count: int, dimension: int) -> Segment:
@@ -179,9 +184,7 @@ class Segment:
             status = path.lstat()
             size = status.st_size if stat.S_ISREG(status.st_mode) else 0
         there = min(count, size // (dimension * _FLOAT.itemsize))
-        if not there:
-            return cls(number, path, np.empty((0, dimension), _FLOAT))
-        return cls.map(path, number, there, dimension)
+        return cls.map(path, number, there, dimension) if there else cls.none(number, dimension)
 
     def damaged(self, chunks: Iterable[tuple[int, int, bytes]]) -> list[range]:
         """Rows whose checksum is wrong; chunks are (first row, number of rows, checksum)."""
@@ -258,7 +261,7 @@ class Vectors:
     ) -> Iterator[tuple[Ids, Floats]]:
         """Cosines of the chosen passages in blocks: positions (m,) and scores (q, m)."""
         rows = self._rows[chosen]
-        step = max(1024, _BLOCK // max(1, len(questions)))
+        step = max(1, _BLOCK // max(1, len(questions)))
         if len(chosen) < _FEW * len(segment.rows):
             for begin in range(0, len(chosen), step):
                 part = slice(begin, begin + step)
