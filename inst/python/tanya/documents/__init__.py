@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from tanya.documents import ocr
 from tanya.documents.content import ReadOptions, clean
 from tanya.documents.conversion import convert_file, failure, file_hash
 from tanya.documents.pool import Pool
@@ -49,8 +50,13 @@ def read(
 
     Yields:
         A ``Document`` for whatever gave text and a ``Failure`` for whatever did not.
+
+    Raises:
+        MissingDependency: OCR is asked for, and tesseract or one of its languages is missing.
     """
     options = options or ReadOptions()
+    if options.ocr:
+        ocr.check(options.ocr)
     total = len(sources) if isinstance(sources, Sized) else 0
     waiting: deque[tuple[Source, _Results | Future[_Results]]] = deque()
     done = 0

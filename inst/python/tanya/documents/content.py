@@ -27,7 +27,8 @@ class ReadOptions:
         workers: Processes that convert files at the same time. 0 converts in the calling process,
             which then shares the fate of the converter: neither ``timeout`` nor ``max_memory``
             holds there.
-        timeout: Seconds that one file may take, OCR included.
+        timeout: Seconds that one file may take.
+        ocr_timeout: The same where ``ocr`` is on.
         max_bytes: Largest file, and largest member of an archive, in bytes.
         max_unpacked: Bytes that one file may unpack to, all its members together.
         max_members: Documents that one file may hold.
@@ -41,6 +42,7 @@ class ReadOptions:
 
     workers: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
     timeout: float = 120.0
+    ocr_timeout: float = 3600.0
     max_bytes: int = 256 * MEBIBYTE
     max_unpacked: int = 512 * MEBIBYTE
     max_members: int = 10_000
@@ -67,10 +69,20 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file inside a file, to be converted on its own."""
+    """A file inside a file, to be converted on its own.
+
+    Attributes:
+        name: Its name there, with folders.
+        load: Gives its bytes, or raises a ``DocumentError``; called once, when its turn comes.
+    """
 
     name: str
-    data: bytes
+    load: Callable[[], bytes]
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> Attachment:
+        """An attachment whose bytes are at hand."""
+        return cls(name, lambda: data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,18 +113,20 @@ def _convert(
     for attachment in content.attachments:
         inner = f"{id}/{_member_name(attachment.name, taken)}"
         budget.members -= 1
-        budget.bytes -= len(attachment.data)
-        if depth >= file.options.max_depth:
-            refusal = DocumentTooLarge("The file is nested too deep inside others.")
-        elif budget.members < 0 or budget.bytes < 0:
-            refusal = DocumentTooLarge("The files inside are more than the limit allows.")
-        else:
-            within = Input(attachment.data, attachment.name, file.options)
-            yield from _convert(inner, within, origin, budget, depth + 1)
+        try:
+            if depth >= file.options.max_depth:
+                raise DocumentTooLarge("The file is nested too deep inside others.")
+            if budget.members < 0 or budget.bytes < 0:
+                raise DocumentTooLarge("The files inside are more than the limit allows.")
+            data = attachment.load()
+        except TanyaError as error:
+            yield origin.failure(inner, suffix_of(attachment.name)[1:], error)
+            if budget.members < 0 or budget.bytes < 0:
+                return
             continue
-        yield origin.failure(inner, suffix_of(attachment.name)[1:], refusal)
-        if budget.members < 0 or budget.bytes < 0:
-            return
+        budget.bytes -= len(data)
+        within = Input(data, attachment.name, file.options)
+        yield from _convert(inner, within, origin, budget, depth + 1)
 
 
 def _load(format: Format) -> Convert:

@@ -10,7 +10,7 @@ from lxml import html as lxml_html
 
 from tanya.documents.content import Content, Input, TextBuilder, clean
 from tanya.documents.decoding import Decoded, decode
-from tanya.documents.tables import has_header, header_names, row_text
+from tanya.documents.tables import add_table
 
 __all__ = ["convert", "convert_string"]
 
@@ -201,18 +201,9 @@ class _Walker:
 
     def _table(self, element: Any, rows: list[list[str]]) -> None:
         self._builder.block(_text_of(element.find("caption")))
-        names: list[str] = []
         first = element.find(".//tr")
-        marked = first is not None and all(cell.tag == "th" for cell in first) and len(first) > 1
-        if (marked and len(rows) > 1) or (len(rows[0]) > 2 and has_header(rows)):
-            names, rows = header_names(rows[0]), rows[1:]
-        elif all(len(row) == 2 for row in rows):
-            rows = [
-                [f"{row[0].rstrip(' :')}: {row[1]}" if all(row) else "".join(row)] for row in rows
-            ]
-        for position, row in enumerate(rows):
-            add = self._builder.line if position else self._builder.block
-            add(row_text(names, row))
+        marked = first is not None and len(first) > 1 and all(cell.tag == "th" for cell in first)
+        add_table(self._builder, rows, marked=marked)
 
 
 def _data_rows(table: Any) -> list[list[str]]:

@@ -15,7 +15,9 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from statistics import median
 
-__all__ = ["HYPHEN", "Block", "Line", "Page", "blocks", "in_reading_order"]
+from tanya.documents.content import TextBuilder
+
+__all__ = ["HYPHEN", "Block", "Line", "Page", "blocks", "in_reading_order", "write_pages"]
 
 HYPHEN = "\u00ad"
 """Ends a line whose last word goes on in the next line."""
@@ -55,11 +57,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page: its lines in reading order."""
+    """A page: its lines in reading order, its size in points, its label where it has one."""
 
     lines: tuple[Line, ...]
     width: float
     height: float
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,6 +417,27 @@ def blocks(pages: Sequence[Page]) -> list[Block]:
             of_page[0] = replace(of_page[0], continues=True)
         found.extend(of_page)
     return found
+
+
+def write_pages(pages: Sequence[Page]) -> TextBuilder:
+    """The text of a document, with a place for each page that has any."""
+    by_page: dict[int, list[Block]] = defaultdict(list)
+    for block in blocks(pages):
+        by_page[block.page].append(block)
+    builder = TextBuilder()
+    for number, page in enumerate(pages):
+        start = builder.position
+        for position, block in enumerate(by_page[number]):
+            if block.level:
+                builder.heading(block.text, block.level)
+            elif block.continues:
+                builder.inline(block.text)
+            elif block.gap or not position:
+                builder.block(block.text)
+            else:
+                builder.line(block.text)
+        builder.place("page", start, label=page.label, number=number + 1)
+    return builder
 
 
 class _HeadingLevels:

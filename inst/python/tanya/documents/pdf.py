@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from tanya.documents.content import Attachment, Content, Input, TextBuilder, clean
-from tanya.documents.layout import HYPHEN, Block, Line, Page, blocks, in_reading_order
+from tanya.documents.content import Attachment, Content, Input, ReadOptions, clean
+from tanya.documents.layout import HYPHEN, Line, Page, in_reading_order, write_pages
+from tanya.documents.ocr import recognise
 from tanya.errors import DocumentDamaged, DocumentEncrypted, DocumentNeedsOcr
 
 __all__ = ["convert"]
@@ -29,6 +30,8 @@ _PLAUSIBLE = re.compile(
     r"[(\"'\u201c\u2018]*(?:[^\W\d_]{2,}(?:[-/'][^\W\d_]+)*|[\d.,/%-]+)[).,:;\"'\u201d]*"
 )
 _FEW_CHARACTERS = 50
+_OCR_SCALE = 300 / 72
+_OCR_PIXELS = 30e6
 _JUNK_TITLE = re.compile(r"microsoft word|untitled|\.(?:docx?|indd|pdf|rtf|pptx?)$", re.IGNORECASE)
 
 
@@ -42,7 +45,7 @@ def convert(file: Input) -> Content:
     """
     document = _open(file.data)
     try:
-        scans = [_scan(document, number) for number in range(len(document))]
+        scans = [_scan(document, number, file.options) for number in range(len(document))]
         attachments = tuple(_attachments(document))
         title = document.get_metadata_value("Title")
     finally:
@@ -56,12 +59,10 @@ class _Scan:
 
     Attributes:
         page: Its lines.
-        label: Page label, or "".
         problem: "" or why its text is not all there: ``"ocr"``, ``"damaged"``.
     """
 
     page: Page
-    label: str
     problem: str = ""
 
 
@@ -78,12 +79,12 @@ def _open(data: bytes) -> pypdfium2.PdfDocument:
     return document
 
 
-def _scan(document: pypdfium2.PdfDocument, number: int) -> _Scan:
+def _scan(document: pypdfium2.PdfDocument, number: int, options: ReadOptions) -> _Scan:
     label = clean(document.get_page_label(number) or "").strip()
     try:
         page = document[number]
     except pypdfium2.PdfiumError:
-        return _Scan(Page((), 0.0, 0.0), label, "damaged")
+        return _Scan(Page((), 0.0, 0.0, label), "damaged")
     try:
         width, height = page.get_size()
         textpage = page.get_textpage()
@@ -93,11 +94,34 @@ def _scan(document: pypdfium2.PdfDocument, number: int) -> _Scan:
             textpage.close()
         text = " ".join(segment.line.text for segment in segments)
         if _is_illegible(text) and _is_picture(page):
-            return _Scan(Page((), width, height), label, "ocr")
-        is_scan = len("".join(text.split())) < _FEW_CHARACTERS and _is_picture(page)
+            segments, problem = [], "ocr"
+        elif len("".join(text.split())) < _FEW_CHARACTERS and _is_picture(page):
+            problem = "ocr"
+        else:
+            problem = ""
+        if problem and options.ocr:
+            return _Scan(replace(_recognised(page, options), label=label))
     finally:
         page.close()
-    return _Scan(_upright(segments, width, height), label, "ocr" if is_scan else "")
+    return _Scan(replace(_upright(segments, width, height), label=label), problem)
+
+
+def _recognised(page: pypdfium2.PdfPage, options: ReadOptions) -> Page:
+    """What OCR reads on a page."""
+    width, height = page.get_size()
+    scale = min(_OCR_SCALE, math.sqrt(_OCR_PIXELS / max(1.0, width * height)))
+    bitmap = page.render(scale=scale, grayscale=True)
+    try:
+        rows = memoryview(bitmap.buffer).cast("B")
+        pixels = b"".join(
+            rows[start : start + bitmap.width]
+            for start in range(0, bitmap.stride * bitmap.height, bitmap.stride)
+        )
+        header = b"P5 %d %d 255\n" % (bitmap.width, bitmap.height)
+    finally:
+        bitmap.close()
+    pages = recognise(header + pixels, options.ocr, scale, options.ocr_timeout)
+    return pages[0] if pages else Page((), width, height)
 
 
 def _is_illegible(text: str) -> bool:
@@ -150,7 +174,11 @@ def _segments(textpage: pypdfium2.PdfTextPage) -> Iterator[_Segment]:
         text = _decoded(codes)
         if text:
             angle = pdfium.FPDFText_GetCharAngle(raw, max(0, first))
-            yield _Segment(_line(raw, first, text + end, box), round(angle / (math.pi / 2)) % 4)
+            turns = round(angle / (math.pi / 2)) % 4
+            # Vertical writing runs down and then to the left, as lines of a page on its side do.
+            if not turns and len(text) > 2 and box[3] - box[1] > 2 * (box[2] - box[0]) > 0:
+                turns = 3
+            yield _Segment(_line(raw, first, text + end, box), turns)
 
     for index in range(textpage.count_chars()):
         code = get_unicode(raw, index)
@@ -246,13 +274,12 @@ def _turned(line: Line, turns: int, width: float, height: float) -> Line:
 
 def _attachments(document: pypdfium2.PdfDocument) -> Iterator[Attachment]:
     for number in range(document.count_attachments()):
+        fallback = f"attachment-{number + 1}"
         try:
             attachment = document.get_attachment(number)
-            yield Attachment(
-                attachment.get_name() or f"attachment-{number + 1}", bytes(attachment.get_data())
-            )
+            yield Attachment.of(attachment.get_name() or fallback, bytes(attachment.get_data()))
         except pypdfium2.PdfiumError:
-            yield Attachment(f"attachment-{number + 1}", b"")
+            yield Attachment.of(fallback, b"")
 
 
 def _content(scans: Sequence[_Scan], title: str, attachments: tuple[Attachment, ...]) -> Content:
@@ -274,7 +301,8 @@ def _content(scans: Sequence[_Scan], title: str, attachments: tuple[Attachment, 
         )
         if numbers
     )
-    return _build(scans, title, message, attachments)
+    builder = write_pages([scan.page for scan in scans])
+    return builder.finish(title=title, message=message, attachments=attachments)
 
 
 def _listed(numbers: Sequence[int]) -> str:
@@ -287,25 +315,3 @@ def _listed(numbers: Sequence[int]) -> str:
             runs.append([number, number])
     text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
     return f"Page {text}" if len(numbers) == 1 else f"Pages {text}"
-
-
-def _build(
-    scans: Sequence[_Scan], title: str, message: str, attachments: tuple[Attachment, ...]
-) -> Content:
-    by_page: dict[int, list[Block]] = {}
-    for block in blocks([scan.page for scan in scans]):
-        by_page.setdefault(block.page, []).append(block)
-    builder = TextBuilder()
-    for number, scan in enumerate(scans):
-        start = builder.position
-        for position, block in enumerate(by_page.get(number, [])):
-            if block.level:
-                builder.heading(block.text, block.level)
-            elif block.continues:
-                builder.inline(block.text)
-            elif block.gap or not position:
-                builder.block(block.text)
-            else:
-                builder.line(block.text)
-        builder.place("page", start, label=scan.label, number=number + 1)
-    return builder.finish(title=title, message=message, attachments=attachments)

@@ -83,7 +83,8 @@ class _Worker:
             expired.set()
             process.kill()
 
-        timer = threading.Timer(self._options.timeout, expire)
+        limit = self._options.ocr_timeout if self._options.ocr else self._options.timeout
+        timer = threading.Timer(limit, expire)
         timer.daemon = True
         timer.start()
         try:
@@ -94,9 +95,7 @@ class _Worker:
             return from_message(answer)
         code = _end(process)
         if expired.is_set():
-            raise DocumentTimeout(
-                f"Converting the file took longer than {self._options.timeout:g} seconds."
-            )
+            raise DocumentTimeout(f"Converting the file took longer than {limit:g} seconds.")
         if self._closed:
             raise DocumentError("Reading was stopped.")
         raise DocumentDamaged(f"The file made its converter crash (exit code {code}).")

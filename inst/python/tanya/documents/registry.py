@@ -48,20 +48,36 @@ class Format:
 TEXT = Format("text", "a text file", (".txt", ".text", ".log"), "plain:convert_text", is_text=True)
 FORMATS = (
     TEXT,
-    Format(
-        "markdown",
-        "a Markdown file",
-        (".md", ".markdown", ".qmd", ".rmd"),
-        "plain:convert_markdown",
-        is_text=True,
-    ),
+    Format("markdown", "a Markdown file", (".md", ".markdown", ".qmd", ".rmd"),
+           "plain:convert_markdown", is_text=True),
     Format("csv", "a table", (".csv", ".tsv", ".tab"), "delimited:convert", is_text=True),
-    Format("html", "a web page", (".html", ".htm", ".xhtml"), "html:convert", is_text=True),
+    Format("json", "a JSON file", (".json", ".geojson"), "records:convert_json", is_text=True),
+    Format("jsonl", "a JSON lines file", (".jsonl", ".ndjson"), "records:convert_lines",
+           is_text=True),
+    Format("html", "a web page", (".html", ".htm", ".xhtml", ".shtml"), "html:convert",
+           is_text=True),
+    Format("email", "an e-mail", (".eml",), "mail:convert", is_text=True),
+    Format("mbox", "a mailbox", (".mbox",), "mail:convert_mailbox", is_text=True),
+    Format("rtf", "an RTF document", (".rtf",), "rtf:convert"),
     Format("pdf", "a PDF", (".pdf",), "pdf:convert"),
-    Format(
-        "docx", "a Word document", (".docx", ".docm", ".dotx", ".dotm"), "wordprocessing:convert"
-    ),
-)
+    Format("docx", "a Word document", (".docx", ".docm", ".dotx", ".dotm"),
+           "wordprocessing:convert"),
+    Format("pptx", "a PowerPoint presentation", (".pptx", ".pptm", ".potx", ".ppsx", ".ppsm"),
+           "presentation:convert"),
+    Format("xlsx", "an Excel workbook", (".xlsx", ".xlsm", ".xltx", ".xltm"),
+           "spreadsheet:convert"),
+    Format("odt", "an OpenDocument text", (".odt", ".ott"), "opendocument:convert_text"),
+    Format("ods", "an OpenDocument spreadsheet", (".ods", ".ots"),
+           "opendocument:convert_spreadsheet"),
+    Format("odp", "an OpenDocument presentation", (".odp", ".otp"),
+           "opendocument:convert_presentation"),
+    Format("epub", "an e-book", (".epub",), "epub:convert"),
+    Format("msg", "an Outlook message", (".msg",), "outlook:convert"),
+    Format("zip", "a zip file", (".zip",), "archive:convert_zip"),
+    Format("gzip", "a gzip file", (".gz",), "archive:convert_gzip"),
+    Format("image", "a picture",
+           (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif"), "ocr:convert"),
+)  # fmt: skip
 _BY_TYPE = {format.type: format for format in FORMATS}
 _BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}
 
@@ -84,7 +100,6 @@ _OTHER_SIGNATURES = (
     (0, b"\x00\x01\x00\x00\x00", "font"),
 )  # fmt: skip
 _WAYS_OUT = {
-    "image": "It is a picture.",
     "video": "It is a video.",
     "audio": "It is a sound recording.",
     "archive": "It is an archive of a kind that is not read: unpack it, or make it a zip.",
@@ -123,7 +138,7 @@ def detect(data: bytes, name: str) -> Detected:
     found = _by_signature(data, named)
     if found is not None:
         return Detected(found, _mismatch(found, named, suffix))
-    if named is not None and not named.is_text and named.type not in _TOLERANT:
+    if named is not None and not named.is_text:
         if looks_binary(data):
             raise DocumentDamaged(f"The file is named {suffix} but is not {named.name}.")
         return Detected(TEXT, _mismatch(TEXT, named, suffix))
@@ -132,10 +147,16 @@ def detect(data: bytes, name: str) -> Detected:
     return Detected(named or TEXT)
 
 
-_TOLERANT = frozenset({"eml", "mbox", "json", "jsonl"})
 _HTML = re.compile(
     rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b",
     re.IGNORECASE | re.DOTALL,
+)
+
+
+_MESSAGE = re.compile(
+    rb"(?:From \S+ .*\r?\n)?(?=(?:.+\r?\n)*?(?:From|Received|Return-Path|Message-ID|MIME-Version):)"
+    rb"(?:[A-Za-z][A-Za-z0-9-]*:.*\r?\n(?:[ \t].*\r?\n)*){3,}",
+    re.IGNORECASE,
 )
 
 
@@ -156,14 +177,19 @@ def _by_signature(data: bytes, named: Format | None) -> Format | None:
         return _in_ole(data)
     head = data[:512]
     if head.startswith(b"{\\rtf"):
-        return _BY_TYPE.get("rtf")
+        return _BY_TYPE["rtf"]
     if head.startswith(b"\x1f\x8b"):
-        return _BY_TYPE.get("gzip")
+        return _BY_TYPE["gzip"]
     if not is_text_name and _HTML.match(data[:4096].removeprefix(b"\xef\xbb\xbf")):
         return _BY_TYPE["html"]
+    if named is None and _MESSAGE.match(data[:4096]):
+        return _BY_TYPE["mbox" if head.startswith(b"From ") else "email"]
     for offset, signature, kind in _OTHER_SIGNATURES:
-        if data.startswith(signature, offset) and looks_binary(data):
-            raise DocumentUnsupported(f"The file holds no text to read. {_WAYS_OUT[kind]}")
+        if not data.startswith(signature, offset) or not looks_binary(data):
+            continue
+        if kind == "image":
+            return _BY_TYPE["image"]
+        raise DocumentUnsupported(f"The file holds no text to read. {_WAYS_OUT[kind]}")
     return None
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["has_header", "header_names", "row_text"]
+from tanya.documents.content import TextBuilder
+
+__all__ = ["add_table", "has_header", "header_names", "row_text"]
 
 _NUMBER = re.compile(r"[\s(]*(?:Rp|IDR|USD|US\$|[$€£¥+-])?\s*[\d.,:/\-\s]*\d[\d.,:/\-\s]*%?\)?")
 _ENDED = (".", "!", "?", ";", ":", "…", "。", "！", "？")  # noqa: RUF001 (full-width marks)
@@ -49,3 +51,29 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
         and len({cell.casefold() for cell in filled}) == len(filled)
         and all(len(cell) <= 80 and not _NUMBER.fullmatch(cell) for cell in filled)
     )
+
+
+def add_table(builder: TextBuilder, rows: Sequence[Sequence[str]], *, marked: bool) -> None:
+    """Add a table of a text document, a line for each row.
+
+    Args:
+        builder: Where to.
+        rows: Cells of each row.
+        marked: Whether the document says that the first row is a header; else it is guessed.
+    """
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
+    if not rows:
+        return
+    names: list[str] = []
+    if len(rows) > 1 and (marked or (len(rows[0]) > 2 and has_header(rows))):
+        names, rows = header_names(rows[0]), rows[1:]
+    elif all(len(row) == 2 for row in rows):
+        rows = [_named_value(*row) for row in rows]
+    for position, row in enumerate(rows):
+        add = builder.line if position else builder.block
+        add(row_text(names, row))
+
+
+def _named_value(name: str, value: str) -> list[str]:
+    """A row of a table with two columns and no header: the first cell names the second."""
+    return [f"{name.rstrip(' :')}: {value}"] if name.strip() and value.strip() else [name, value]

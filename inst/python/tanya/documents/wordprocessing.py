@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tanya.documents.content import Content, Input, TextBuilder
-from tanya.documents.tables import has_header, header_names, row_text
+from tanya.documents.tables import add_table
 from tanya.documents.xml import Package
 from tanya.errors import DocumentDamaged
 
@@ -43,14 +43,7 @@ _ROMAN = (
 def convert(file: Input) -> Content:
     """Convert a Word document."""
     package = Package(file)
-    main = next(
-        (
-            target
-            for kind, target in package.relations("").values()
-            if kind == "officeDocument" and target in package
-        ),
-        "word/document.xml",
-    )
+    main = package.main_part("word/document.xml")
     return _Reader(package, main).read()
 
 
@@ -108,7 +101,7 @@ class _Reader:
                 self._paragraph(block)
             else:
                 self._table(block)
-        return self._builder.finish(title=self._title())
+        return self._builder.finish(title=self._package.title())
 
     def _paragraph(self, paragraph: Any) -> None:
         text = self._text(paragraph)
@@ -130,20 +123,8 @@ class _Reader:
 
     def _table(self, table: Any) -> None:
         rows = [self._cells(row) for row in table.iterchildren(f"{_W}tr")]
-        rows = [row for row in rows if any(cell.strip() for cell in row)]
-        if not rows:
-            return
         marked = table.find(f"{_W}tr/{_W}trPr/{_W}tblHeader") is not None
-        names: list[str] = []
-        if len(rows) > 1 and (marked or (len(rows[0]) > 2 and has_header(rows))):
-            names, rows = header_names(rows[0]), rows[1:]
-        elif all(len(row) == 2 for row in rows):
-            rows = [
-                [f"{row[0].rstrip(' :')}: {row[1]}" if all(row) else "".join(row)] for row in rows
-            ]
-        for position, row in enumerate(rows):
-            add = self._builder.line if position else self._builder.block
-            add(row_text(names, row))
+        add_table(self._builder, rows, marked=marked)
         self._add_notes()
 
     def _cells(self, row: Any) -> list[str]:
@@ -294,12 +275,6 @@ class _Reader:
                 author = note.get(f"{_W}author", "")
                 text = f"[{author}: {text}]" if author else f"[{text}]"
             self._notes.texts[tag, note.get(f"{_W}id", "")] = text
-
-    def _title(self) -> str:
-        for kind, target in self._package.relations("").values():
-            if kind == "core-properties" and target in self._package:
-                return self._package.xml(target).findtext("{*}title") or ""
-        return ""
 
 
 _SKIPPED = frozenset({

@@ -119,6 +119,22 @@ class Package:
             found[relation.get("Id", "")] = (relation.get("Type", "").rpartition("/")[2], target)
         return found
 
+    def main_part(self, usual: str) -> str:
+        """The part of an OOXML file that the others hang from."""
+        targets = (
+            target
+            for kind, target in self.relations("").values()
+            if kind == "officeDocument" and target in self._members
+        )
+        return next(targets, usual)
+
+    def title(self) -> str:
+        """Title of an OOXML file, or ""."""
+        for kind, target in self.relations("").values():
+            if kind == "core-properties" and target in self._members:
+                return self.xml(target).findtext("{*}title") or ""
+        return ""
+
 
 def _resolve(folder: str, target: str) -> str:
     if target.startswith("/"):
