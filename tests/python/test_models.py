@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import HubCache
+from small_models import HubCache
 
 from tanya import __main__ as command_line
 from tanya import hub, models, network
@@ -373,7 +373,7 @@ def test_the_least_recently_used_model_goes_first() -> None:
 
 
 @pytest.mark.usefixtures("compact", "no_sockets")
-def test_the_compact_reader_shares_the_word_embeddings() -> None:
+def test_the_compact_reader_shares_the_embedders_memory() -> None:
     models.forget()
     embedder = models.load_embedder("compact")
     reader = models.load_reader("compact", embedder)
@@ -381,8 +381,20 @@ def test_the_compact_reader_shares_the_word_embeddings() -> None:
     table = embedder.encoder.get_submodule("embeddings.word_embeddings").weight
     pointers = {weight.data_ptr() for weight in reader._model.parameters()}
     assert table.data_ptr() in pointers
+    assert reader._tokenizer is embedder.tokenizer
     spans = reader.read([Request("Berapa hari cuti tahunan?", ("Cuti tahunan: 12 hari.",))])[0]
     assert spans
+
+
+@pytest.mark.usefixtures("compact")
+def test_the_compact_reader_works_on_a_directory_of_its_model(tmp_path: Path) -> None:
+    directory = tmp_path / "multilingual-e5-small"
+    directory.mkdir()
+    for file in models.resolve("compact", "embedder").directory.iterdir():
+        (directory / file.name).symlink_to(file)
+    embedder = models.load_embedder(directory)
+    assert embedder.fingerprint.model == directory.resolve().as_posix()
+    assert models.load_reader("compact", embedder)._tokenizer is embedder.tokenizer
 
 
 def test_loading_is_silent_and_leaves_settings_alone(
