@@ -62,7 +62,7 @@ document: .setup/package
 lint: .setup/tests
 	$(PYTHON) -m ruff check inst/python tests/python tools bench
 	$(PYTHON) -m ruff format --check inst/python tests/python tools bench
-	cd inst/python && $(PYTHON) -m mypy tanya
+	cd inst/python && $(PYTHON) -m mypy -p tanya
 
 clean:
 	rm -rf .setup tanya_*.tar.gz tanya.Rcheck

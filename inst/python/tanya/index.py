@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -100,8 +100,8 @@ class Index:
             IndexDamaged: A file of it is missing, short or altered.
         """
         store = EmbeddedStore.open(path)
-        models = store.setting("models")
-        return cls(store, Models(**models))
+        names = cast("Mapping[str, str]", store.setting("models"))
+        return cls(store, Models(**names))
 
     def expect(self, models: Models, passages: PassageSettings | None = None) -> None:
         """Make sure that the index works as the caller thinks; another reader is just taken.
@@ -138,13 +138,13 @@ class Index:
     def reader(self) -> Reader:
         """The reader, calibrated for this index where ``set_calibration`` was called."""
         reader = load_reader(self.models.reader, self.embedder)
-        fitted = self.store.setting("calibration")
+        fitted = cast("Mapping[str, float] | None", self.store.setting("calibration"))
         return reader.with_calibration(Calibration(**fitted)) if fitted else reader
 
     @property
     def passage_settings(self) -> PassageSettings:
         """How documents are cut."""
-        return PassageSettings(**self.store.manifest.passages)
+        return PassageSettings(**cast("Mapping[str, int]", self.store.manifest.passages))
 
     def set_reader(self, name: str) -> None:
         """Read with another model from now on; its own calibration replaces a fitted one."""
@@ -417,8 +417,9 @@ def _vectors(
         for key, passage in zip(keys, passages, strict=True)
         if key not in vectors
     }
-    embedded = embedder.encode_passages(list(fresh.values()), progress) if fresh else []
-    vectors = {**vectors, **dict(zip(fresh, embedded, strict=True))}
+    if fresh:
+        embedded = embedder.encode_passages(list(fresh.values()), progress)
+        vectors = {**vectors, **dict(zip(fresh, embedded, strict=True))}
     if not keys:
         return np.empty((0, embedder.dimension), np.float32)
     return np.stack([vectors[key] for key in keys])

@@ -196,9 +196,8 @@ class Reader:
         from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
         if encoder is not None:
-            tokenizer = AutoTokenizer.from_pretrained(
-                encoder.config._name_or_path, local_files_only=True
-            )
+            base: Any = encoder.config
+            tokenizer = AutoTokenizer.from_pretrained(base._name_or_path, local_files_only=True)
             return cls(adapt(encoder, directory), tokenizer, settings)
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
         try:
@@ -484,7 +483,7 @@ def adapt(encoder: torch.nn.Module, directory: Path) -> torch.nn.Module:
     if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("rank_pattern"):
         raise ModelInvalid(f"{directory} is not a plain LoRA adapter.")
     scale = config["lora_alpha"] / config["r"]
-    shared = encoder.get_submodule("embeddings.word_embeddings").weight
+    shared = encoder.get_parameter("embeddings.word_embeddings.weight")
     merged = copy.deepcopy(encoder, memo={id(shared): shared})
     head = torch.nn.Linear(shared.shape[1], 2)
     names = dict(merged.named_parameters())
