@@ -44,8 +44,8 @@
 #'   is `NA`.
 #' @section Filters:
 #' A filter is written like one for `dplyr::filter()`, but evaluated by the index, before passages
-#' are ranked. It may hold `==`, `!=`, `<`, `<=`, `>`, `>=`, `%in%`, `is.na()`, `&`, `|`, `!` and
-#' parentheses. One side of a comparison is a column; the other is anything that R can evaluate to a
+#' are ranked. It may hold `==`, `!=`, `<`, `<=`, `>`, `>=`, `%in%`, `is.na()`,
+#' `startsWith(column, text)`, `grepl(text, column, fixed = TRUE)`, `&`, `|`, `!` and parentheses. One side of a comparison is a column; the other is anything that R can evaluate to a
 #' value: `tahun >= batas`, `jenis %in% c("SOP", "SK")`, `tanggal < as.Date("2024-07-01")`. Where a
 #' variable has the name of a column, say `.env$tahun`, or `!!tahun`. Dates are compared in their ISO
 #' 8601 form.

@@ -13,31 +13,34 @@
 #' rag_chat(index)
 rag_chat <- function(index, ...) {
   check_index(index)
-  next_line <- line_reader()
+  if (is_interactive()) {
+    return(chat(index, readline, ...))
+  }
+  # Where readline() would give "" at once.
+  input <- file("stdin", open = "r", encoding = "UTF-8")
+  on.exit(close(input))
+  chat(index, line_reader(input), ...)
+}
+
+# `next_line` takes a prompt and gives the next line, "" at the end.
+chat <- function(index, next_line, ...) {
   asked <- list()
-  prompt <- "Tanya: "
-  while (is_question(question <- next_line(prompt))) {
+  question <- next_line("Tanya: ")
+  while (is_question(question)) {
     answers <- rag_ask(index, question, ...)
     asked <- c(asked, list(answers))
     writeLines(c(chat_lines(answers), ""))
-    prompt <- "Tanya lagi? "
+    question <- next_line("Tanya lagi? ")
   }
   invisible(bind_answers(asked))
 }
 
 is_question <- function(line) !tolower(trimws(line)) %in% c("", "q")
 
-# readline() gives "" at once in a session that is not interactive.
-line_reader <- function() {
-  if (is_interactive()) {
-    return(readline)
-  }
-  input <- file("stdin", encoding = "UTF-8")
-  open(input)
+line_reader <- function(input) {
   function(prompt) {
-    line <- readLines(input, n = 1, warn = FALSE)
-    if (length(line) == 0 || !is_question(line)) close(input)
-    if (length(line) == 0) "" else line
+    cat(prompt)
+    c(readLines(input, n = 1, warn = FALSE), "")[[1]]
   }
 }
 

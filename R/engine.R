@@ -34,18 +34,18 @@ engine_bridge <- function(call = caller_env()) {
 
 engine_start <- function(call = caller_env()) {
   choice <- choose_python()
-  start_python(choice, call)
+  check_python_exists(choice, call)
+  unavailable_if_broken(start_python(choice), choice, call)
   the$way <- choice$way
-  tryCatch(
-    {
-      check_environment(engine_report(), call)
-      engine_module("bridge")
-    },
-    tanya_error = \(cnd) cnd_signal(cnd),
-    error = \(cnd) abort_python_unavailable(
-      "broken", trimws(conditionMessage(cnd)), parent = cnd, call = call
-    )
-  )
+  check_environment(unavailable_if_broken(engine_report(), choice, call), call)
+  unavailable_if_broken(engine_module("bridge"), choice, call)
+}
+
+unavailable_if_broken <- function(expr, choice, call) {
+  tryCatch(expr, error = \(cnd) {
+    python <- if (is.na(choice$python)) "Python" else cli::format_inline("{.file {choice$python}}")
+    abort_python_unavailable("broken", paste(python, "can't run the engine."), parent = cnd, call = call)
+  })
 }
 
 # Which Python the first call will start, or has started: a list of `way`, what the choice follows
@@ -75,33 +75,17 @@ own_virtualenv <- "r-tanya"
 # `py_require()` came with reticulate 1.41.
 has_py_require <- function() "py_require" %in% getNamespaceExports("reticulate")
 
-start_python <- function(choice, call = caller_env()) {
+start_python <- function(choice) {
   # reticulate would offer to install Miniconda: our own error offers something better.
-  miniconda <- Sys.getenv("RETICULATE_MINICONDA_ENABLED", NA)
-  Sys.setenv(RETICULATE_MINICONDA_ENABLED = "FALSE")
-  on.exit(
-    if (is.na(miniconda)) {
-      Sys.unsetenv("RETICULATE_MINICONDA_ENABLED")
-    } else {
-      Sys.setenv(RETICULATE_MINICONDA_ENABLED = miniconda)
+  # It also warns of a hint that it overrules, because the user asked for another Python.
+  with_envvar(c(RETICULATE_MINICONDA_ENABLED = "FALSE"), suppressWarnings({
+    if (choice$way %in% c("VIRTUAL_ENV", own_virtualenv)) {
+      reticulate::use_python(choice$python, required = FALSE)
+    } else if (choice$way == "py_require") {
+      getExportedValue("reticulate", "py_require")(read_requirements())
     }
-  )
-  check_python_exists(choice, call)
-  tryCatch(
-    # A hint that reticulate overrules, because the user asked it for another Python, draws a
-    # warning from it. The user knows.
-    suppressWarnings({
-      if (choice$way %in% c("VIRTUAL_ENV", own_virtualenv)) {
-        reticulate::use_python(choice$python, required = FALSE)
-      } else if (choice$way == "py_require") {
-        getExportedValue("reticulate", "py_require")(read_requirements())
-      }
-      reticulate::py_config()
-    }),
-    error = \(cnd) abort_python_unavailable(
-      "broken", trimws(conditionMessage(cnd)), parent = cnd, call = call
-    )
-  )
+    reticulate::py_config()
+  }))
 }
 
 check_python_exists <- function(choice, call = caller_env()) {
@@ -150,8 +134,8 @@ check_environment <- function(report, call = caller_env()) {
       cli::format_inline("{.file {python}} lacks {.pkg {lacking}}, or has too old a version."),
       details = list(python = python, packages = lacking),
       hint = cli::format_inline(
-        "Run {.run tanya::rag_install()}, then restart R. ",
-        "{.run tanya::rag_sitrep()} shows which Python was chosen, and why."
+        "{.run tanya::rag_install()} sets up a Python that has all, or says what is in its way. ",
+        "Restart R after it."
       ),
       call = call
     )

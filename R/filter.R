@@ -32,6 +32,10 @@ filter_tree <- function(expr, env, call) {
     list("in", filter_column(expr[[2]]), I(filter_value(expr[[3]], env, call)))
   } else if (operator == "is.na" && !is.null(filter_column(expr[[2]]))) {
     list("is_na", filter_column(expr[[2]]))
+  } else if (operator == "startsWith" && !is.null(filter_column(expr[[2]]))) {
+    list("starts_with", filter_column(expr[[2]]), filter_scalar(expr[[3]], env, call))
+  } else if (operator == "grepl" && is_fixed_search(expr)) {
+    list("contains", filter_column(expr[[3]]), filter_scalar(expr[[2]], env, call))
   } else if (!is.null(column)) {
     list("==", column, TRUE)
   } else {
@@ -49,6 +53,11 @@ filter_comparison <- function(operator, expr, env, call) {
   } else {
     abort_filter(expr, call)
   }
+}
+
+# The index knows no regular expressions.
+is_fixed_search <- function(expr) {
+  length(expr) == 4 && isTRUE(expr$fixed) && !is.null(filter_column(expr[[3]]))
 }
 
 # The name of a column: a bare name, `.data$name` or `.data[["name"]]`; NULL for all else.
@@ -94,8 +103,8 @@ abort_filter <- function(expr, call) {
   abort_invalid_argument(
     c(
       "{.arg filter} can't hold {.code {as_label(expr)}}.",
-      i = "It compares columns with values by `==`, `!=`, `<`, `<=`, `>`, `>=`, `%in%` and
-           `is.na()`, joined by `&`, `|` and `!`."
+      i = "It compares a column with a value by `==`, `!=`, `<`, `<=`, `>`, `>=`, `%in%`, `is.na()`,
+           `startsWith(column, text)` or `grepl(text, column, fixed = TRUE)`, joined by `&`, `|`, `!`."
     ),
     call = call
   )

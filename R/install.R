@@ -142,14 +142,11 @@ is_starter <- function(report) {
 
 # What environment.py reports of a Python that isn't running in this session, NULL where it fails.
 describe_python <- function(python) {
-  before <- Sys.getenv("PYTHONPATH", NA)
-  Sys.setenv(PYTHONPATH = engine_path())
-  on.exit(if (is.na(before)) Sys.unsetenv("PYTHONPATH") else Sys.setenv(PYTHONPATH = before))
-  quietly({
-    arguments <- c("-m", "tanya.environment")
-    lines <- suppressWarnings(system2(python, arguments, stdout = TRUE, stderr = FALSE))
-    parse_json(lines)
-  })
+  variables <- c(PYTHONPATH = engine_path(), library_path())
+  arguments <- c("-m", "tanya.environment")
+  quietly(with_envvar(variables, suppressWarnings(
+    parse_json(system2(python, arguments, stdout = TRUE, stderr = FALSE))
+  )))
 }
 
 abort_no_starter <- function(candidates, call) {
@@ -237,7 +234,7 @@ run_pip <- function(python, arguments, call = caller_env()) {
 }
 
 run_python <- function(python, arguments, call = caller_env()) {
-  status <- system2(python, shQuote(arguments))
+  status <- with_envvar(library_path(), system2(python, shQuote(arguments)))
   if (status != 0) {
     command <- paste(c(python, arguments), collapse = " ")
     abort_tanya(

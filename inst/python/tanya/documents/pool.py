@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 
+from tanya.children import environment, interpreter
 from tanya.documents.content import ReadOptions
 from tanya.documents.conversion import failure, file_hash
 from tanya.documents.worker import from_message
@@ -128,34 +128,21 @@ class _Worker:
 
 
 def _start() -> subprocess.Popen[bytes]:
+    python = interpreter()
+    if python is None:
+        raise DocumentError(
+            "No Python program was found to convert files with.",
+            hint="Use ReadOptions(workers=0) to convert in this process.",
+        )
     package = Path(__file__).resolve().parents[2]
     search = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH", ""))))
     return subprocess.Popen(
-        [_python(), "-m", "tanya.documents.worker"],
+        [python, "-m", "tanya.documents.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": search, "PYTHONIOENCODING": "utf-8"},
+        env={**environment(), "PYTHONPATH": search, "PYTHONIOENCODING": "utf-8"},
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-    )
-
-
-def _python() -> str:
-    """The interpreter to run; inside R ``sys.executable`` may be R itself."""
-    if Path(sys.executable or "").name.lower().startswith("python"):
-        return sys.executable
-    prefix = Path(sys.prefix)
-    for candidate in (
-        prefix / "bin" / "python3",
-        prefix / "bin" / "python",
-        prefix / "python.exe",
-        prefix / "Scripts" / "python.exe",
-    ):
-        if candidate.is_file():
-            return str(candidate)
-    raise DocumentError(
-        "No Python program was found to convert files with.",
-        hint="Use ReadOptions(workers=0) to convert in this process.",
     )
 
 

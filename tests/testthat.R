@@ -1,0 +1,4 @@
+library(testthat)
+library(tanya)
+
+test_check("tanya")

@@ -1,0 +1,10 @@
+test_that("a sound index has nothing to report", {
+  index <- text_index(c(a = "Kantor pusat ada di Bandung.", b = "Gudang ada di Cirebon."))
+  found <- rag_check(index)
+  expect_named(found, c("kind", "name", "message", "repaired"))
+  expect_identical(nrow(found), 0L)
+  rag_remove(index, "a")
+  expect_identical(rag_compact(index), index)
+  expect_identical(nrow(rag_check(index, repair = TRUE)), 0L)
+  expect_identical(rag_documents(index)$document, "b")
+})
