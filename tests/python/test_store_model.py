@@ -63,19 +63,19 @@ class StoreMachine(RuleBasedStateMachine):
         for id in ids:
             self._forget(id)
 
-    @rule(target=st.dictionaries(IDS, TEXTS))
-    def sync(self, target: dict[str, str]) -> None:
+    @rule(goal=st.dictionaries(IDS, TEXTS))
+    def sync(self, goal: dict[str, str]) -> None:
         hashes = self.store.hashes()
         with self.store.writer() as writer:
-            writer.remove([id for id in hashes if id not in target])
-            for id, text in target.items():
+            writer.remove([id for id in hashes if id not in goal])
+            for id, text in goal.items():
                 if hashes.get(id) != content_hash(text):
                     put(writer, make(id, text), self.manifest)
-        for id in {*self.texts, *self.failures, *target}:
-            if self.texts.get(id) != target.get(id):
+        for id in {*self.texts, *self.failures, *goal}:
+            if self.texts.get(id) != goal.get(id):
                 self._forget(id)
-            if id in target:
-                self.texts[id] = target[id]
+            if id in goal:
+                self.texts[id] = goal[id]
                 self.metadata.setdefault(id, {})
         self.failures.clear()
 
