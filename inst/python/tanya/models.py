@@ -416,7 +416,8 @@ def load_reader(model: str | Path = "compact", embedder: Embedder | None = None)
         # The tokenizer is shared, too: one of 250,000 pieces takes 300 MB and a second to load.
         return Reader(adapt(owner.encoder, directory), owner.tokenizer, settings)
 
-    return _loaded.get(("reader", str(directory), owner.fingerprint.sha256), adapt_encoder)
+    key = ("reader", str(directory), owner.fingerprint.model, owner.fingerprint.sha256)
+    return _loaded.get(key, adapt_encoder)
 
 
 def forget() -> None:
