@@ -10,7 +10,7 @@ from pathlib import Path
 from tanya.errors import FileMissing, InvalidArgument
 from tanya.types import Scalar, Source, content_hash
 
-__all__ = ["from_paths", "from_texts"]
+__all__ = ["from_paths", "from_texts", "is_junk"]
 
 _JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "__macosx"})
 _JUNK_PREFIXES = (".", "~$")
@@ -110,7 +110,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
             continue
         for name in names:
             path = current / name
-            if _is_junk(name):
+            if is_junk(name):
                 continue
             if not path.is_dir():
                 found.append((path, prefix + name))
@@ -123,7 +123,8 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
     return iter(sorted(found, key=lambda item: item[1]))
 
 
-def _is_junk(name: str) -> bool:
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of this name belongs to a program, not to a person."""
     lower = name.lower()
     return (
         lower in _JUNK_NAMES or lower.startswith(_JUNK_PREFIXES) or lower.endswith(_JUNK_SUFFIXES)

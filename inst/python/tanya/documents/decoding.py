@@ -89,7 +89,7 @@ def decode(data: bytes, declared: str = "") -> Decoded:
         return _decoded(data, declared)
     encoding = _guess(data)
     decoded = _decoded(data, encoding)
-    note = f"The encoding is not declared and was taken to be {encoding}."
+    note = f"The encoding was taken to be {encoding}."
     return Decoded(decoded.text, encoding, f"{note} {decoded.message}".strip())
 
 

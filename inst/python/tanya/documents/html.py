@@ -19,8 +19,8 @@ _INVISIBLE = frozenset({
     "embed", "audio", "video", "canvas", "map", "select", "datalist", "button", "input",
     "dialog",
 })  # fmt: skip
-_FURNITURE = frozenset(["nav", "footer", "aside", "menu"])
-_FURNITURE_ROLES = frozenset(["navigation", "banner", "contentinfo", "search", "menu", "menubar"])
+_MENUS = frozenset(["nav", "menu", "navigation", "search", "menubar"])
+_FRAMES = frozenset(["footer", "aside", "banner", "contentinfo"])  # of a page, not of an article
 _BLOCKS = frozenset({
     "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details",
     "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hr",
@@ -31,6 +31,7 @@ _HEADING = re.compile(r"h([1-6])$")
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_LONGEST_CELL = 2_000
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
@@ -63,9 +64,11 @@ def _convert(decoded: Decoded) -> Content:
     if root is None:
         return Content("", message=decoded.message)
     title = _text_of(root.find(".//title"))
-    content = _Walker(_FURNITURE).walk(root).finish(title=title, message=decoded.message)
+    content = _Walker(drops_furniture=True).walk(root).finish(title=title, message=decoded.message)
     if not content.text:
-        content = _Walker(frozenset()).walk(root).finish(title=title, message=decoded.message)
+        content = (
+            _Walker(drops_furniture=False).walk(root).finish(title=title, message=decoded.message)
+        )
     return content
 
 
@@ -76,8 +79,8 @@ def _text_of(element: Any) -> str:
 class _Walker:
     """Reads a tree from top to bottom without recursion, so that depth costs nothing."""
 
-    def __init__(self, furniture: frozenset[str]) -> None:
-        self._furniture = furniture
+    def __init__(self, *, drops_furniture: bool) -> None:
+        self._drops_furniture = drops_furniture
         self._builder = TextBuilder()
         self._inline: list[str] = []
         self._in_content = 0  # open <main> and <article> elements
@@ -114,9 +117,10 @@ class _Walker:
             return True
         if element.get("hidden") is not None or _HIDDEN.search(element.get("style", "")):
             return True
-        if self._in_content or not self._furniture:
+        if not self._drops_furniture:
             return False
-        return tag in self._furniture or element.get("role") in _FURNITURE_ROLES
+        names = {tag, element.get("role")}
+        return bool(names & _MENUS) or (not self._in_content and bool(names & _FRAMES))
 
     def _start(self, element: Any) -> bool:
         """Begin an element; true where its whole subtree is done."""
@@ -208,31 +212,35 @@ class _Walker:
 
 def _data_rows(table: Any) -> list[list[str]]:
     """Cells of a table of values; nothing for a table that lays out a page."""
-    if any(
-        True
-        for inner in table.iter("table", "h1", "h2", "h3", "h4", "ul", "ol", "pre")
-        if inner is not table
-    ):
+    if any(inner is not table for inner in table.iter("table", "h1", "h2", "h3", "h4", "pre")):
         return []
     rows = [
         [_cell_text(cell) for cell in row.iterchildren("td", "th") for _ in range(_span(cell))]
         for row in table.iter("tr")
     ]
     rows = [row for row in rows if any(row)]
-    return rows if any(len(row) > 1 for row in rows) else []
+    longest = max((len(cell) for row in rows for cell in row), default=0)
+    return rows if longest <= _LONGEST_CELL and any(len(row) > 1 for row in rows) else []
 
 
 def _cell_text(cell: Any) -> str:
+    """Text of a cell on one line, the items of a list set apart."""
     parts: list[str] = []
-    for element in cell.iter():
+    events = etree.iterwalk(cell, events=("start", "end"))
+    for event, element in events:
         tag = element.tag
-        invisible = not isinstance(tag, str) or tag in _INVISIBLE
-        if element.text and not invisible:
-            parts.append(element.text)
-        if tag == "br" or tag in _BLOCKS:
+        if event == "end":
+            if element is not cell:
+                parts.append(element.tail or "")
+            continue
+        if not isinstance(tag, str) or tag in _INVISIBLE:
+            events.skip_subtree()
+            continue
+        if tag == "li" and element.getprevious() is not None:
+            parts.append("; ")
+        elif tag == "br" or tag in _BLOCKS:
             parts.append(" ")
-        if element is not cell and element.tail:
-            parts.append(element.tail)
+        parts.append(element.text or "")
     return _SPACE.sub(" ", "".join(parts)).strip()
 
 

@@ -67,13 +67,13 @@ def add_table(builder: TextBuilder, rows: Sequence[Sequence[str]], *, marked: bo
     names: list[str] = []
     if len(rows) > 1 and (marked or (len(rows[0]) > 2 and has_header(rows))):
         names, rows = header_names(rows[0]), rows[1:]
-    elif all(len(row) == 2 for row in rows):
-        rows = [_named_value(*row) for row in rows]
+    else:
+        rows = [_named_value(*row) if len(row) == 2 else row for row in rows]
     for position, row in enumerate(rows):
         add = builder.line if position else builder.block
         add(row_text(names, row))
 
 
 def _named_value(name: str, value: str) -> list[str]:
-    """A row of a table with two columns and no header: the first cell names the second."""
+    """A row of two cells in a table without a header: the first names the second."""
     return [f"{name.rstrip(' :')}: {value}"] if name.strip() and value.strip() else [name, value]
