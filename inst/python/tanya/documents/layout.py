@@ -305,6 +305,8 @@ def _repeated(pages: Sequence[Page]) -> dict[tuple[int, int], int]:
             if _legal_level(line.text) or not (key == "#" or re.search(r"[^\W\d_]", key)):
                 continue
             height = line.middle / page.height if page.height else 0.0
+            if 0.2 < height < 0.8:
+                continue
             zone = round(height * 25)
             near = [
                 cluster
@@ -343,11 +345,12 @@ def _masked(text: str) -> str:
 def _alike(one: str, other: str) -> bool:
     if one == other:
         return True
-    if not one or not other or "#" in (one, other) or len(one) < 6:
+    # Scans spell the same header a little differently on every page. Lines as long as those of
+    # the body have to be equal: there are many, and comparing them is slow.
+    if not 6 <= len(one) <= 40 or abs(len(one) - len(other)) > 0.2 * len(one) or other == "#":
         return False
-    # Scans spell the same header a little differently on every page.
     matcher = SequenceMatcher(None, one, other, autojunk=False)
-    return matcher.real_quick_ratio() > 0.8 and matcher.ratio() > 0.8
+    return matcher.quick_ratio() > 0.8 and matcher.ratio() > 0.8
 
 
 def _without_catchword(page: Page, after: Page | None) -> Page:
@@ -580,12 +583,15 @@ def _begins_paragraph(
         return not _REFERENCE.search(above.text)
     if _ITEM.match(line.text):
         return not _ITEM_REFERENCE.search(above.text)
-    if step > 1.5 * pitch or (above.cells > 1 and line.cells > 1):
+    if step > 1.5 * pitch:
         return True
+    goes_on = line.text[:1].islower() and not _ENDED.search(above.text)
+    if above.cells > 1 and line.cells > 1:
+        return not goes_on  # a row of a table, or a line of prose with gaps as wide
     if headings.has_sizes and abs(above.size - line.size) > 0.15 * max(above.size, line.size):
         return not line.text[:1].islower()
     is_short = above.right < right - 0.12 * max(1.0, right - above.left)
-    if is_short and line.text[:1].islower() and not _ENDED.search(above.text):
+    if is_short and goes_on:
         return False
     indented = line.left > above.left + 0.8 * line.height and bool(_ENDED.search(above.text))
     return is_short or (indented and not _ITEM.match(above.text))

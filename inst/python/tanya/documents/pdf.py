@@ -93,12 +93,13 @@ def _scan(document: pypdfium2.PdfDocument, number: int, options: ReadOptions) ->
         finally:
             textpage.close()
         text = " ".join(segment.line.text for segment in segments)
-        if _is_illegible(text) and _is_picture(page):
+        problem = ""
+        if _is_illegible(text) and _pictured(page)[0] > 0.5:
             segments, problem = [], "ocr"
-        elif len("".join(text.split())) < _FEW_CHARACTERS and _is_picture(page):
-            problem = "ocr"
-        else:
-            problem = ""
+        elif len("".join(text.split())) < _FEW_CHARACTERS:
+            covered, shapes = _pictured(page)
+            # Letters may also be drawn as shapes, thousands of them.
+            problem = "ocr" if covered > 0.3 or shapes > 500 else ""
         if problem and options.ocr:
             return _Scan(replace(_recognised(page, options), label=label))
     finally:
@@ -137,8 +138,8 @@ def _is_illegible(text: str) -> bool:
     return len(tokens) >= 100 and plausible < 0.5 * len(tokens)
 
 
-def _is_picture(page: pypdfium2.PdfPage) -> bool:
-    """Whether pictures, or letters drawn as shapes, fill a good part of the page."""
+def _pictured(page: pypdfium2.PdfPage) -> tuple[float, int]:
+    """The part of a page that pictures cover, and the number of shapes drawn on it."""
     width, height = page.get_size()
     area = 0.0
     shapes = 0
@@ -148,7 +149,7 @@ def _is_picture(page: pypdfium2.PdfPage) -> bool:
             area += max(0.0, right - left) * max(0.0, top - bottom)
         elif item.type == pdfium.FPDF_PAGEOBJ_PATH:
             shapes += 1
-    return area > 0.3 * width * height or shapes > 500
+    return area / max(1.0, width * height), shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +190,22 @@ def _segments(textpage: pypdfium2.PdfTextPage) -> Iterator[_Segment]:
             continue
         if code not in (0x20, 0xA0) and get_box(raw, index, left, right, bottom, top):
             if right.value > left.value:
-                if left.value - last_right > 2.0 * max(last_height, top.value - bottom.value):
+                height = top.value - bottom.value
+                if left.value - last_right > 2.0 * (
+                    height if height > last_height else last_height
+                ):
                     yield from segment("")
                     codes, first = [], -1
                     box = [math.inf, math.inf, -math.inf, -math.inf]
-                last_right, last_height = right.value, top.value - bottom.value
-                box = [
-                    min(box[0], left.value),
-                    min(box[1], bottom.value),
-                    max(box[2], right.value),
-                    max(box[3], top.value),
-                ]
+                last_right, last_height = right.value, height
+                if left.value < box[0]:
+                    box[0] = left.value
+                if bottom.value < box[1]:
+                    box[1] = bottom.value
+                if right.value > box[2]:
+                    box[2] = right.value
+                if top.value > box[3]:
+                    box[3] = top.value
             if first < 0:
                 first = index
         codes.append(code)
