@@ -52,7 +52,8 @@ COLUMNS: Mapping[str, str] = {
 
 _NUMBERS = frozenset({"pages", "characters"})
 _DEEPEST = 100
-_MOST_VALUES = 900
+_MOST_NODES = 300
+_MOST_VALUES = 30_000  # SQLite takes 32,766 in one statement
 _NUMERIC = frozenset({"bool", "int", "float"})
 _TEXTUAL = frozenset({"text"})
 _NUMBER = "('integer', 'real')"
@@ -84,7 +85,12 @@ def compile_filter(filter: Filter, metadata: Mapping[str, frozenset[str]]) -> Co
         InvalidArgument: The filter is malformed, names a column that isn't there, or compares
             text with a number.
     """
-    return _Compiler(metadata).condition(filter, 0)
+    condition = _Compiler(metadata).condition(filter, 0)
+    if len(condition.values) > _MOST_VALUES:
+        raise InvalidArgument(
+            f"A filter may hold {_MOST_VALUES} values, and this one has {len(condition.values)}."
+        )
+    return condition
 
 
 class _Compiler:
@@ -92,6 +98,7 @@ class _Compiler:
 
     def __init__(self, metadata: Mapping[str, frozenset[str]]) -> None:
         self._metadata = metadata
+        self._nodes = 0
         self._operators: dict[str, Callable[[str, Sequence[Any], int], Condition]] = {
             "and": self._junction,
             "or": self._junction,
@@ -106,8 +113,12 @@ class _Compiler:
 
     def condition(self, filter: Filter, depth: int) -> Condition:
         """Compile one node."""
-        if depth > _DEEPEST:
-            raise InvalidArgument(f"A filter may be {_DEEPEST} levels deep, not more.")
+        self._nodes += 1
+        if depth > _DEEPEST or self._nodes > _MOST_NODES:
+            raise InvalidArgument(
+                f"A filter may have {_MOST_NODES} conditions and be {_DEEPEST} levels deep.",
+                hint="Compare with many values at once by %in%.",
+            )
         if isinstance(filter, str):
             return self._truth(filter)
         if not isinstance(filter, Sequence) or not filter or not isinstance(filter[0], str):
@@ -156,8 +167,6 @@ class _Compiler:
         column = self._column(name)
         if isinstance(values, str) or not isinstance(values, Sequence):
             values = [values]
-        if len(values) > _MOST_VALUES:
-            raise InvalidArgument(f"A filter may list {_MOST_VALUES} values, not {len(values)}.")
         present = [value for value in values if value is not None]
         for value in present:
             self._types(column, value)

@@ -15,12 +15,18 @@ from tanya.errors import InvalidArgument
 
 __all__ = ["languages", "terms"]
 
-_CODE = re.compile(r"[^\W_]+(?:[-/._:][^\W_]+)*")
-_PART = re.compile(r"[^\W_]+")
-# Scripts that are written without spaces between words: Han, kana, Thai, Lao, Khmer, Myanmar.
-_UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]+"
+# Scripts written without spaces between words: Thai, Lao, Myanmar, Khmer, Balinese, Sundanese,
+# kana, Han, Javanese. Their vowel signs belong to the letters.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1b00-\u1bbf\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\ua980-\ua9df\U00020000-\U0003ffff"
 )
+_INDIC = "\u0900-\u0963\u0966-\u0dff"  # whose vowel signs \w leaves out, too
+_LETTER = f"(?:[^\\W_]|[{_INDIC}{_UNSPACED}])"
+_PART = re.compile(f"{_LETTER}+")
+_CODE = re.compile(f"{_LETTER}+(?:[-/._:]{_LETTER}+)*")
+_RUN = re.compile(f"[{_UNSPACED}]+")
+_LAST_WITH_DIACRITICS = "\u06ff"  # Latin, Greek, Cyrillic, Hebrew, Arabic; later marks are letters
 
 
 class _Stemmer(Protocol):
@@ -47,39 +53,39 @@ def terms(text: str, language: str = "indonesian") -> list[str]:
         InvalidArgument: The language is unknown.
     """
     return [
-        term for match in _CODE.finditer(_folded(text)) for term in _terms_of(match[0], language)
+        term for code in _CODE.findall(_folded(text)) for term in _terms_of_code(code, language)
     ]
 
 
-def _terms_of(code: str, language: str) -> Iterator[str]:
+@lru_cache(maxsize=100_000)
+def _terms_of_code(code: str, language: str) -> tuple[str, ...]:
     parts = _PART.findall(code)
-    if len(parts) > 1 and any(character.isdigit() for character in code):
-        yield code
-    for part in parts:
-        yield from _terms_of_word(part, language)
+    whole = [code] if len(parts) > 1 and any(c.isdigit() for c in code) else []
+    return (*whole, *(term for part in parts for term in _terms_of_part(part, language)))
 
 
-def _terms_of_word(word: str, language: str) -> Iterator[str]:
+def _terms_of_part(part: str, language: str) -> Iterator[str]:
     position = 0
-    for match in _UNSPACED.finditer(word):
+    for match in _RUN.finditer(part):
         if position < match.start():
-            yield _stem(word[position : match.start()], language)
+            yield _stem(part[position : match.start()], language)
         run = match[0]
         yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
         position = match.end()
-    if position < len(word):
-        yield _stem(word[position:], language)
+    if position < len(part):
+        yield _stem(part[position:], language)
 
 
 def _folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    bare = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+    bare = "".join(
+        c for c in decomposed if c > _LAST_WITH_DIACRITICS or unicodedata.category(c) != "Mn"
+    )
     return unicodedata.normalize("NFKC", bare)
 
 
-@lru_cache(maxsize=100_000)
 def _stem(word: str, language: str) -> str:
     if language == "none" or not word.isalpha():
         return word

@@ -14,6 +14,7 @@ non-negative inverse document frequency of Lucene.
 from __future__ import annotations
 
 import sqlite3
+import struct
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,9 +36,8 @@ _MOST = 255  # a count of more says nothing more; BM25 is flat there
 
 def encode(term: str, first: int, entries: Mapping[int, int]) -> bytes:
     """Entries {passage: count} of one term as a blob; passages ascend and start at ``first``."""
-    ids = np.fromiter(entries.keys(), np.int64, len(entries)) - first
-    counts = np.fromiter(entries.values(), np.uint8, len(entries))
-    payload = ids.astype(_ID).tobytes() + counts.tobytes()
+    ids = (passage - first for passage in entries)
+    payload = struct.pack(f"<{len(entries)}I{len(entries)}B", *ids, *entries.values())
     return payload + _checksum(term, first, payload)
 
 
