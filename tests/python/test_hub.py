@@ -50,7 +50,8 @@ class Hub:
             if name in self.files:
                 headers = {"ETag": f'"{_etag(self.files[name])}"', "X-Repo-Commit": REVISION}
                 return 200, self.files[name], headers
-        return 404, b"{}", {"X-Error-Code": "RepoNotFound"}
+        missing = "EntryNotFound" if path.startswith(f"/{MODEL}/resolve/") else "RepoNotFound"
+        return 404, b"{}", {"X-Error-Code": missing, "X-Repo-Commit": REVISION}
 
 
 def _etag(data: bytes) -> str:
@@ -132,6 +133,14 @@ def test_a_model_is_fetched_once_and_then_found(small_hub: Hub, tmp_path: Path) 
     second = tanya(small_hub, tmp_path, script)
     assert second.stdout == "hub cache (1, 32)\n", second.stderr
     assert len(small_hub.agents) == asked
+
+
+def test_a_plain_transformer_is_found_again_offline(small_hub: Hub, tmp_path: Path) -> None:
+    del small_hub.files["modules.json"]
+    script = f"print(models.resolve({MODEL!r}, 'embedder').source)"
+    assert tanya(small_hub, tmp_path, script).stdout == "hub\n"
+    again = tanya(small_hub, tmp_path, f"models.set_offline(True)\n{script}")
+    assert again.stdout == "hub cache\n", again.stderr
 
 
 def test_a_partial_cache_is_completed(small_hub: Hub, tmp_path: Path) -> None:

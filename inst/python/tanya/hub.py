@@ -7,7 +7,7 @@ safetensors or not at all.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -76,7 +76,8 @@ def download(model: str) -> Path:
         ModelInvalid: The model's weights are in pickle files only.
     """
     forbid_telemetry()
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
 
     with _reported(model):
         facts = HfApi().model_info(model, timeout=TIMEOUT)
@@ -88,7 +89,12 @@ def download(model: str) -> Path:
                 hint=CONVERT.format(model=model),
                 pickles=[name for name in names if name.endswith(".bin")],
             )
-        return _snapshot(model, _WANTED, offline=False)
+        directory = _snapshot(model, _WANTED, offline=False)
+        if "modules.json" not in names:
+            # Asking for it makes the client note in its cache that there is none: see ``cached``.
+            with suppress(EntryNotFoundError):
+                hf_hub_download(model, "modules.json", etag_timeout=TIMEOUT)
+        return directory
 
 
 def pickled(model: str) -> Path:
