@@ -33,7 +33,7 @@ def compact(directory: Path, connection: sqlite3.Connection, progress: Progress 
     with connection:
         _compact_vectors(directory, connection, generation)
         _compact_keywords(connection, generation, progress)
-        connection.execute("UPDATE state SET revision = revision + 1")
+        connection.execute("UPDATE state SET revision = revision + 1, removals = removals + 1")
     free, total = (
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("freelist_count", "page_count")

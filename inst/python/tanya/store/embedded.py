@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -65,7 +66,8 @@ class _State:
     """What the vectors and passages of one committed state look like in memory.
 
     Attributes:
-        revision: Counts the commits that changed passages or segments.
+        revision: Counts the commits.
+        removals: Counts the commits after which passages were gone or had moved.
         generation: The generation that answers.
         manifest: How it was made.
         segments: Its segments.
@@ -73,19 +75,31 @@ class _State:
     """
 
     revision: int
+    removals: int
     generation: int
     manifest: Manifest
     segments: tuple[Segment, ...]
     damage: Mapping[int, IndexError_]
 
+    def only_grew_into(self, later: _State) -> bool:
+        """Whether a state came from this one by additions alone."""
+        return self.revision <= later.revision and self.removals == later.removals
+
 
 @dataclass(frozen=True, slots=True)
 class _Passages:
-    """The passages of one state: where their vectors are, and how long they are in terms (n,)."""
+    """The passages of one state.
 
-    revision: int
+    Attributes:
+        state: That state.
+        table: Id, segment, row in the segment, and length in terms of each passage (n, 4),
+            ordered by id.
+        vectors: Where their vectors are.
+    """
+
+    state: _State
+    table: Ids
     vectors: Vectors
-    lengths: Floats
 
 
 @dataclass(slots=True)
@@ -132,7 +146,7 @@ class EmbeddedStore:
             try:
                 schema.create_tables(connection)
                 generation = begin_generation(connection, manifest)
-                connection.execute("INSERT INTO state VALUES (?, 1)", (generation,))
+                connection.execute("INSERT INTO state VALUES (?, 1, 1)", (generation,))
             finally:
                 connection.close()
             with suppress(FileNotFoundError):
@@ -269,10 +283,10 @@ class EmbeddedStore:
         return schema.connect_reader(self.directory)
 
     def _load_state(self, connection: sqlite3.Connection) -> _State:
-        row = connection.execute("SELECT generation, revision FROM state").fetchone()
+        row = connection.execute("SELECT generation, revision, removals FROM state").fetchone()
         if row is None:
             raise IndexDamaged(f"{self.directory / schema.DATABASE} says nothing about its state.")
-        generation, revision = row
+        generation, revision, removals = row
         known = self._state
         if known is not None and known.revision == revision and not known.damage:
             return known
@@ -291,30 +305,29 @@ class EmbeddedStore:
                 segments.append(Segment.map(path, number, count, manifest.dimension))
             except IndexError_ as error:
                 damage[number] = error
-        state = _State(revision, generation, manifest, tuple(segments), damage)
+        state = _State(revision, removals, generation, manifest, tuple(segments), damage)
         self._state = state
         return state
 
     def _load_passages(self, session: _Session) -> _Passages:
-        state = session.state
-        known = self._passages
-        if known is not None and known.revision == state.revision:
+        state, known = session.state, self._passages
+        if known is not None and known.state is state:
             return known
-        numbers = [*(segment.number for segment in state.segments), *state.damage]
+        table = np.empty((0, 4), np.int64)
+        if known is not None and known.state.only_grew_into(state):
+            table = known.table  # ids grow, so that what is new comes after what we have
         rows = session.connection.execute(
-            "SELECT key, segment, vector, terms FROM passages ORDER BY key"
-        ).fetchall()
-        table = np.array(rows, np.int64).reshape(-1, 4)
-        table = table[np.isin(table[:, 1], numbers)]
-        ids, owners, places, lengths = (np.ascontiguousarray(column) for column in table.T)
+            "SELECT key, segment, vector, terms FROM passages WHERE key > ? ORDER BY key",
+            (int(table[-1, 0]) if len(table) else 0,),
+        )
+        new = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 4)
+        mine = [*(segment.number for segment in state.segments), *state.damage]
+        table = np.concatenate([table, new[np.isin(new[:, 1], mine)]])
+        ids, owners, places, _ = np.ascontiguousarray(table.T)
         for number, error in state.damage.items():
             if (owners == number).any():
                 raise error
-        loaded = _Passages(
-            state.revision,
-            Vectors(state.segments, ids, owners, places),
-            lengths.astype(np.float32),
-        )
+        loaded = _Passages(state, table, Vectors(state.segments, ids, owners, places))
         self._passages = loaded
         return loaded
 
@@ -486,7 +499,7 @@ class EmbeddedStore:
         with self._session() as session:
             passages = self._load_passages(session)
             keywords = Keywords(
-                session.connection, session.state.generation, passages.vectors, passages.lengths
+                session.connection, session.state.generation, passages.vectors, passages.table[:, 3]
             )
             return keywords.best(questions, _count(k), allowed)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from tanya.errors import IndexError_, IndexLocked, IndexReadOnly
 from tanya.store.generations import now
 from tanya.store.protocol import Waiting
-from tanya.store.schema import LOCK, connect_reader, connect_writer, inspect
+from tanya.store.schema import LOCK, connect_reader, inspect
 
-__all__ = ["WriterLock"]
+__all__ = ["WriterLock", "sign"]
 
 _PAUSE = 0.05
 
@@ -50,7 +50,6 @@ class WriterLock:
                     on_wait(f"{self._owner()} is writing to {self._directory}; waiting for it.")
                     told = True
                 time.sleep(_PAUSE)
-            self._sign()
         except BaseException:
             self.release()
             raise
@@ -80,19 +79,6 @@ class WriterLock:
             ) from error
         return True
 
-    def _sign(self) -> None:
-        """Leave word of who we are, as far as the index can hold it."""
-        with (
-            suppress(sqlite3.Error, IndexError_),
-            closing(connect_writer(self._directory)) as index,
-        ):
-            index.execute("BEGIN IMMEDIATE")
-            with index:
-                index.execute("DELETE FROM owner")
-                index.execute(
-                    "INSERT INTO owner VALUES (?, ?, ?)", (os.getpid(), socket.gethostname(), now())
-                )
-
     def _owner(self) -> str:
         row = None
         with (
@@ -103,3 +89,15 @@ class WriterLock:
         if row is None:
             return "Another process"
         return f"Process {row[0]} on {row[1]} (since {row[2]})"
+
+
+def sign(connection: sqlite3.Connection) -> None:
+    """Leave word of who holds the lock, for those who wait."""
+    connection.execute("PRAGMA synchronous = NORMAL")  # not worth waiting for the disk
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        connection.execute("DELETE FROM owner")
+        connection.execute(
+            "INSERT INTO owner VALUES (?, ?, ?)", (os.getpid(), socket.gethostname(), now())
+        )
+    connection.execute("PRAGMA synchronous = FULL")

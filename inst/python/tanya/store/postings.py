@@ -105,13 +105,13 @@ class Keywords:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, generation: int, vectors: Vectors, lengths: Floats
+        self, connection: sqlite3.Connection, generation: int, vectors: Vectors, lengths: Ids
     ) -> None:
         self._connection = connection
         self._generation = generation
         self._vectors = vectors
         average = float(lengths.mean()) if len(lengths) else 0.0
-        self._norms = _K1 * (1 - _B + _B * lengths / max(average, 1.0))
+        self._norms = (_K1 * (1 - _B + _B * lengths / max(average, 1.0))).astype(np.float32)
 
     def best(
         self, questions: Sequence[Sequence[str]], k: int, allowed: Ids | None

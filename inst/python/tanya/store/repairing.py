@@ -95,7 +95,7 @@ def _mend(directory: Path, connection: sqlite3.Connection, found: Examination) -
         _drop_damaged_segments(directory, connection, found, current)
         if current in found.keywords:
             _index_again(connection, current)
-        connection.execute("UPDATE state SET revision = revision + 1")
+        connection.execute("UPDATE state SET revision = revision + 1, removals = removals + 1")
 
 
 def _drop_damaged_drafts(connection: sqlite3.Connection, found: Examination, current: int) -> None:
@@ -205,7 +205,7 @@ def _copy_frame(connection: sqlite3.Connection) -> int:
             file=DATABASE,
         )
     load_manifest(connection, generation)
-    connection.execute("INSERT INTO main.state VALUES (?, 1)", (generation,))
+    connection.execute("INSERT INTO main.state VALUES (?, 1, 1)", (generation,))
     _copy(connection, generation, "settings WHERE ?1")
     for (number,) in connection.execute("SELECT key FROM main.segments").fetchall():
         _copy(connection, number, "chunks WHERE segment = ?1")

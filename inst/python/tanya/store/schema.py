@@ -1,9 +1,10 @@
 """The SQLite file of an index: its tables, its version, and how to open it safely.
 
 A document is one row of ``documents`` with its text, places and metadata. A *generation* is one
-way to cut all documents into passages and embed them; ``state`` says which one answers. During a
-rebuild there is a second, which nobody sees before it is whole. A *split* is one document's
-passages in one generation. ``spares`` are vectors whose passages are not there yet.
+way to cut all documents into passages and embed them; ``state`` says which one answers, and counts
+the commits, and those after which passages were gone or had moved. During a rebuild there is a
+second generation, which nobody sees before it is whole. A *split* is one document's passages in one
+generation. ``spares`` are vectors whose passages are not there yet.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ _APPLICATION = 0x74616E79  # "tany", so that file(1) and we can tell an index fr
 TABLES = """
 CREATE TABLE state (
   generation INTEGER NOT NULL,
-  revision INTEGER NOT NULL
+  revision INTEGER NOT NULL,
+  removals INTEGER NOT NULL
 );
 CREATE TABLE settings (
   name TEXT PRIMARY KEY,

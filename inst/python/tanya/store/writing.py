@@ -22,7 +22,7 @@ from tanya.store.generations import (
     load_manifest,
     now,
 )
-from tanya.store.lock import WriterLock
+from tanya.store.lock import WriterLock, sign
 from tanya.store.postings import Pending
 from tanya.store.protocol import Floats, Waiting, passage_key
 from tanya.store.records import insert_document, insert_failure, read_text, seal_split
@@ -55,6 +55,7 @@ def writing(directory: Path, wait: float, on_wait: Waiting | None) -> Iterator[s
         try:
             connection = connect_writer(directory)
             try:
+                sign(connection)
                 delete_strays(directory, connection)
                 yield connection
             finally:
@@ -99,6 +100,7 @@ class _Generation:
         self._language = manifest.language
         self._dimension = manifest.dimension
         self._pending = Pending()
+        self._removals = 0
         self._committed_at = time.monotonic()
         self._connection.execute("BEGIN IMMEDIATE")
         self._appender = Appender(directory, connection, generation, manifest.dimension)
@@ -151,8 +153,11 @@ class _Generation:
     def _commit(self) -> None:
         self._pending.write(self._connection, self._generation)
         self._appender.record()
-        self._connection.execute("UPDATE state SET revision = revision + 1")
+        self._connection.execute(
+            "UPDATE state SET revision = revision + 1, removals = removals + ?", (self._removals,)
+        )
         self._connection.execute("COMMIT")
+        self._removals = 0
         self._appender.recorded()
         self._committed_at = time.monotonic()
 
@@ -208,9 +213,9 @@ class _Generation:
         self, document: int, passages: Sequence[Passage], locations: Mapping[bytes, Location]
     ) -> None:
         """Insert the passages of a document, in place of those it has."""
-        self._connection.execute(
+        self._removals += self._connection.execute(
             "DELETE FROM splits WHERE document = ? AND generation = ?", (document, self._generation)
-        )
+        ).rowcount
         split = self._connection.execute(
             "INSERT INTO splits (document, generation, passages, seal) VALUES (?, ?, ?, x'')",
             (document, self._generation, len(passages)),
@@ -305,7 +310,9 @@ class EmbeddedWriter(_Generation):
             )
 
     def _delete(self, id: str) -> int:
-        return self._connection.execute("DELETE FROM documents WHERE id = ?", (bind(id),)).rowcount
+        deleted = self._connection.execute("DELETE FROM documents WHERE id = ?", (bind(id),))
+        self._removals += deleted.rowcount
+        return deleted.rowcount
 
 
 class EmbeddedRebuild(_Generation):
@@ -327,6 +334,7 @@ class EmbeddedRebuild(_Generation):
             return
         self._connection.execute("UPDATE state SET generation = ?", (self._generation,))
         drop_generations(self._connection, [old])
+        self._removals += 1
         self.commit()
         delete_strays(self._directory, self._connection)
 
