@@ -354,7 +354,7 @@ class _LibraryPipeline:
                 device="cpu",
                 local_files_only=True,
                 trust_remote_code=False,
-                model_kwargs={"use_safetensors": True, "torch_dtype": torch.float32},
+                model_kwargs={"use_safetensors": True, "dtype": torch.float32},
             ).eval()
         encoder = getattr(self._model[0], "auto_model", None)
         if not isinstance(encoder, torch.nn.Module):
@@ -416,7 +416,7 @@ def _load_encoder(body: Path) -> Any:
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
-            torch_dtype=torch.float32,
+            dtype=torch.float32,
             output_loading_info=True,
         )
     # Pooling works on the last layer's states: a model's own pooler is not used, and may be absent.

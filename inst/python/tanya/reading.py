@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tanya.errors import InvalidArgument, ModelInvalid, QuestionTooLong
@@ -37,7 +38,7 @@ from tanya.types import Progress
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Calibration", "Reader", "ReaderSettings", "Request", "Span"]
+__all__ = ["Calibration", "Reader", "ReaderSettings", "Request", "Span", "adapt"]
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -178,27 +179,18 @@ class Reader:
         self.settings = settings
 
     @classmethod
-    def load(
-        cls, directory: Path, settings: ReaderSettings, encoder: torch.nn.Module | None = None
-    ) -> Reader:
+    def load(cls, directory: Path, settings: ReaderSettings) -> Reader:
         """Load a question-answering model from a Hugging Face directory.
 
         Args:
-            directory: A directory with safetensors weights and a tokenizer.json; or, with
-                ``encoder``, a PEFT LoRA adapter for that encoder (see ``adapt``), in which case
-                the encoder's ``tokenizer`` files are read from the encoder's own directory.
+            directory: A directory with safetensors weights and a tokenizer.json.
             settings: How to use it.
-            encoder: The base model of an adapter, already in memory.
 
         Raises:
             ModelInvalid: The files are not an extractive reader.
         """
         from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-        if encoder is not None:
-            base: Any = encoder.config
-            tokenizer = AutoTokenizer.from_pretrained(base._name_or_path, local_files_only=True)
-            return cls(adapt(encoder, directory), tokenizer, settings)
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
         try:
             model, report = AutoModelForQuestionAnswering.from_pretrained(
@@ -208,7 +200,7 @@ class Reader:
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise ModelInvalid(f"{directory} is not a question-answering model: {error}") from error
         missing = [name for name in report["missing_keys"] if name.startswith("qa_outputs")]
         if missing:
