@@ -154,7 +154,7 @@ def _guess(data: bytes) -> str:
     high = [code for code in sample if code > 0x7F]
     western = bytes(high).decode("cp1252", errors="replace")
     # Western text has few accented characters, each of them among letters of the alphabet.
-    if len(high) < 0.15 * len(sample) and len(_WESTERN.findall(western)) > 0.95 * len(high):
+    if len(high) < 0.25 * len(sample) and len(_WESTERN.findall(western)) > 0.95 * len(high):
         return "cp1252"
     best = charset_normalizer.from_bytes(sample).best()
     return best.encoding if best is not None else "cp1252"

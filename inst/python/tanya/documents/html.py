@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from html.parser import HTMLParser as StandardParser
 from typing import Any
 
 from lxml import etree
@@ -53,7 +55,6 @@ def _convert(decoded: Decoded) -> Content:
     source = _XML_DECLARATION.sub("", clean(decoded.text))
     if not source.strip():
         return Content("", message=decoded.message)
-    # Without huge_tree libxml2 stops at 256 levels and drops the rest in silence.
     parser = lxml_html.HTMLParser(
         encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True
     )
@@ -61,6 +62,8 @@ def _convert(decoded: Decoded) -> Content:
         root = etree.fromstring(source.encode("utf-8"), parser)
     except etree.XMLSyntaxError:
         root = None
+    if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
+        return _without_structure(source, decoded.message)
     if root is None:
         return Content("", message=decoded.message)
     title = _text_of(root.find(".//title"))
@@ -70,6 +73,36 @@ def _convert(decoded: Decoded) -> Content:
             _Walker(drops_furniture=False).walk(root).finish(title=title, message=decoded.message)
         )
     return content
+
+
+def _without_structure(source: str, message: str) -> Content:
+    """Read a page of which libxml2 would drop the end, because it nests too deep or is too big."""
+    stripper = _Stripper()
+    stripper.feed(source)
+    stripper.close()
+    note = "The page is nested too deep and was read without its structure."
+    return replace(stripper.builder.finish(), message=f"{note} {message}".strip())
+
+
+class _Stripper(StandardParser):
+    """Keeps the text between tags; needs no tree."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.builder = TextBuilder()
+        self._hidden = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if not self._hidden and tag in ("script", "style", "title"):
+            self._hidden = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._hidden:
+            self._hidden = ""
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.builder.block(_SPACE.sub(" ", data))
 
 
 def _text_of(element: Any) -> str:
