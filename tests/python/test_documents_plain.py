@@ -29,7 +29,7 @@ def test_an_indonesian_text_reads_the_same_in_every_encoding(encoding, tmp_path)
     ("encoding", "text"),
     [
         ("cp932", "日本語の文章です。今日は良い天気ですね。私たちは公園に行きました。" * 5),
-        ("gb18030", "今天天气很好，我们一起去公园散步。孩子们在草地上玩得很开心。" * 5),
+        ("gb18030", "今天天气很好。我们一起去公园散步。孩子们在草地上玩得很开心。" * 5),
         ("euc-kr", "오늘은 날씨가 아주 좋습니다. 우리는 함께 공원에 갔습니다. " * 5),
         ("cp1251", "Сегодня очень хорошая погода, и мы вместе пошли гулять в парк. " * 5),
         ("iso2022_jp", "日本語の文章です。" * 3),
@@ -77,7 +77,7 @@ def test_line_ends_and_control_characters_are_made_canonical(tmp_path):
 
 
 def test_nothing_else_is_changed(tmp_path):
-    text = "  Tab\tdan  spasi, ﬁ, É, e\u0301, ２０, 😀\u200d\n\n\n  akhir  "
+    text = "  Tab\tdan  spasi, ﬁ, É, e\u0301, \uff12\uff10, 😀\u200d\n\n\n  akhir  "
     assert only(convert(tmp_path, "a.txt", text.encode())).text == text
 
 

@@ -175,7 +175,8 @@ def _segments(textpage: pypdfium2.PdfTextPage) -> Iterator[_Segment]:
         text = _decoded(codes)
         if text:
             angle = pdfium.FPDFText_GetCharAngle(raw, max(0, first))
-            turns = round(angle / (math.pi / 2)) % 4
+            # PDFium counts the angle clockwise.
+            turns = -round(angle / (math.pi / 2)) % 4
             # Vertical writing runs down and then to the left, as lines of a page on its side do.
             if not turns and len(text) > 2 and box[3] - box[1] > 2 * (box[2] - box[0]) > 0:
                 turns = 3
