@@ -7,9 +7,18 @@ import random
 import re
 import string
 
+import numpy as np
 import pytest
 
-from tanya.evaluation import calibration_error, exact_match, f1, ndcg, recall, reciprocal_rank
+from tanya.evaluation import (
+    calibration_error,
+    exact_match,
+    f1,
+    ndcg,
+    paired_bootstrap,
+    recall,
+    reciprocal_rank,
+)
 
 
 def rankings(count: int) -> list[tuple[list[str], set[str]]]:
@@ -103,3 +112,16 @@ def test_calibration_error():
     )
     assert calibration_error([1.0], [True]) == 0.0
     assert math.isnan(calibration_error([], []))
+
+
+def test_paired_bootstrap_covers_the_true_difference_about_as_often_as_it_says():
+    chance = np.random.default_rng(2)
+    covered = 0
+    for _ in range(200):
+        easy = chance.normal(size=120)
+        first, second = easy + chance.normal(size=120), easy + 0.3 + chance.normal(size=120)
+        difference, low, high = paired_bootstrap(first, second, resamples=500)
+        assert low < difference < high
+        covered += low <= 0.3 <= high
+    assert 0.88 <= covered / 200 <= 0.99
+    assert paired_bootstrap([1.0, 0.0], [1.0, 0.0]) == (0.0, 0.0, 0.0)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tanya.retrieval import Hit
     from tanya.store.protocol import Store
 
-__all__ = ["Answer", "Occurrence", "answer", "describe_place", "page_of"]
+__all__ = ["Answer", "Evidence", "Occurrence", "answer", "describe_place", "explain", "page_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,25 @@ class Answer:
     hit: Hit | None = None
     support: int = 0
     elsewhere: tuple[Occurrence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What became of one passage on the way to an answer.
+
+    Attributes:
+        hit: The passage, its rank and its retrieval scores.
+        candidate: The best span that the reader saw in it, or "".
+        margin: Of that span; None where there was none.
+        score: Of that span, in [0, 1].
+        at: Where the span stands; the passage itself where there was none.
+    """
+
+    hit: Hit
+    candidate: str
+    margin: float | None
+    score: float
+    at: Occurrence
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +162,37 @@ def answer(
         return answers
 
 
+def explain(
+    store: Store,
+    embedder: Embedder,
+    reader: Reader,
+    question: str,
+    *,
+    k: int = 5,
+    method: Method = Method.HYBRID,
+    filter: object = None,
+) -> list[Evidence]:
+    """Each passage that is read for a question, with the best span that the reader sees in it."""
+    with store.reading():
+        [hits] = retrieve(store, embedder, [question], k, method, filter)
+        [spans] = reader.read([Request(question, tuple(hit.passage.text for hit in hits))])
+        evidence = []
+        for position, hit in enumerate(hits):
+            span = next((span for span in spans if span.passage == position), None)
+            text = hit.passage.text
+            start, end = (span.start, span.end) if span else (0, len(text))
+            evidence.append(
+                Evidence(
+                    hit=hit,
+                    candidate=text[start:end] if span else "",
+                    margin=span.margin if span else None,
+                    score=reader.score(span.margin) if span else 0.0,
+                    at=_locate(store, _occurrence(hit, start, end)),
+                )
+            )
+        return evidence
+
+
 def _occurrence(hit: Hit, start: int, end: int) -> Occurrence:
     passage = hit.passage
     return Occurrence(passage.document, passage.start + start, passage.start + end)
@@ -202,16 +252,16 @@ def _answers(
 
 def _located(store: Store, answer: Answer) -> Answer:
     """The same answer with the page and place of each of its occurrences."""
-
-    def locate(at: Occurrence) -> Occurrence:
-        places = store.places(at.document, at.start, at.start + 1)
-        return replace(at, page=page_of(places), place=describe_place(places))
-
     return replace(
         answer,
-        at=answer.at and locate(answer.at),
-        elsewhere=tuple(locate(at) for at in answer.elsewhere),
+        at=answer.at and _locate(store, answer.at),
+        elsewhere=tuple(_locate(store, at) for at in answer.elsewhere),
     )
+
+
+def _locate(store: Store, at: Occurrence) -> Occurrence:
+    places = store.places(at.document, at.start, at.start + 1)
+    return replace(at, page=page_of(places), place=describe_place(places))
 
 
 def page_of(places: Sequence[Place]) -> int | None:

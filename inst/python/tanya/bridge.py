@@ -22,6 +22,7 @@ from tanya import models
 from tanya.answering import Answer, Occurrence, describe_place, page_of
 from tanya.assessment import Gold, assess, recalibrate, summarise
 from tanya.errors import IndexMissing, InvalidArgument, TanyaError
+from tanya.evaluation import paired_bootstrap
 from tanya.index import Change, Index, Models
 from tanya.passages import PassageSettings
 from tanya.reading import Calibration
@@ -592,6 +593,61 @@ def evaluate(
         "verdicts": _table(_VERDICTS, rows),
         "figures": _table({"figure": "chr", "value": "dbl"}, figures.items()),
     }
+
+
+_EVIDENCE = {
+    "rank": "int",
+    "document": "chr",
+    "page": "int",
+    "place": "chr",
+    "retrieval_score": "dbl",
+    "cosine": "dbl",
+    "bm25": "dbl",
+    "candidate": "chr",
+    "margin": "dbl",
+    "score": "dbl",
+    "start": "int",
+    "end": "int",
+    "passage": "chr",
+}
+
+
+@_exported
+def explain(
+    path: str, question: str, k: int = 5, method: str = "hybrid", filter: str | None = None
+) -> Value:
+    """The passages that were read for a question, and the best span in each."""
+    evidence = _index(path).explain(
+        question, k=int(k), method=_method(method), filter=_filter(filter)
+    )
+    return _table(
+        _EVIDENCE,
+        (
+            (
+                item.hit.rank,
+                item.at.document,
+                item.at.page,
+                item.at.place or None,
+                item.hit.score,
+                item.hit.cosine,
+                item.hit.bm25,
+                item.candidate or None,
+                item.margin,
+                item.score,
+                item.at.start + 1,
+                item.at.end,
+                item.hit.passage.text,
+            )
+            for item in evidence
+        ),
+    )
+
+
+@_exported
+def compare(first: Sequence[float], second: Sequence[float]) -> Value:
+    """Mean difference of a figure between two evaluations, with a bootstrap interval."""
+    difference, low, high = paired_bootstrap(first, second)
+    return {"difference": difference, "low": low, "high": high}
 
 
 def _gold(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from tanya.answering import Answer, answer
+from tanya.answering import Answer, Evidence, answer, explain
 from tanya.documents import ReadOptions, file_hash, read
 from tanya.errors import FileMissing, InvalidArgument
 from tanya.models import load_embedder, load_reader
@@ -316,6 +316,19 @@ class Index:
             method=method,
             filter=filter,
             progress=progress,
+        )
+
+    def explain(
+        self,
+        question: str,
+        *,
+        k: int = 5,
+        method: Method = Method.HYBRID,
+        filter: object = None,
+    ) -> list[Evidence]:
+        """What the answer to a question was chosen from (see ``answering.explain``)."""
+        return explain(
+            self.store, self.embedder, self.reader, question, k=k, method=method, filter=filter
         )
 
 
