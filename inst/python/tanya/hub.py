@@ -138,7 +138,7 @@ def _snapshot(model: str, patterns: list[str], *, offline: bool) -> Path:
 @contextmanager
 def _reported(model: str) -> Iterator[None]:
     """Say in one sentence why the hub, or its cache, gives no such model."""
-    from huggingface_hub.errors import (
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]
         GatedRepoError,
         HFValidationError,
         HTTPError,
