@@ -161,8 +161,8 @@ def rivals(folder: Path, vectors: Floats) -> dict[str, Callable[[Floats], object
     for name, make in (("faiss", _faiss), ("lancedb", _lancedb), ("sqlite_vec", _sqlite_vec)):
         try:
             found[name] = make(importlib.import_module(name), folder, vectors)
-        except ImportError:
-            figure("rival", store=name, installed=False)
+        except (ImportError, AttributeError) as error:  # some builds of Python load no extensions
+            figure("rival", store=name, missing=str(error))
     return found
 
 
@@ -181,7 +181,7 @@ def _lancedb(lancedb, folder: Path, vectors: Floats):  # type: ignore[no-untyped
 
     def search(questions: Floats) -> object:
         return [
-            table.search(question).metric("cosine").select(["id"]).limit(10).to_arrow()
+            table.search(question).metric("cosine").select(["id", "_distance"]).limit(10).to_arrow()
             for question in questions
         ]
 
@@ -200,7 +200,7 @@ def _sqlite_vec(sqlite_vec, folder: Path, vectors: Floats):  # type: ignore[no-u
         )
 
     def search(questions: Floats) -> object:
-        query = "SELECT rowid, distance FROM t WHERE v MATCH ? ORDER BY distance LIMIT 10"
+        query = "SELECT rowid, distance FROM t WHERE v MATCH ? AND k = 10"
         return [connection.execute(query, (q.tobytes(),)).fetchall() for q in questions]
 
     return search

@@ -105,7 +105,7 @@ def test_filters(store: EmbeddedStore, filter: object, wanted: str) -> None:
         (["and"], "at least one"),
         (["==", "tahun", [1]], "compares with"),
         (["==", "tahun", 2**70], "too large"),
-        (["in", "tahun", list(range(50_000))], "50002"),
+        (["in", "tahun", list(range(50_000))], "50001"),
         (["contains", "jenis", 1], "looks for a text"),
     ],
 )

@@ -36,6 +36,7 @@ from store_support import (
 
 from tanya.errors import (
     IndexDamaged,
+    IndexError_,
     IndexFull,
     IndexMissing,
     IndexReadOnly,
@@ -492,6 +493,39 @@ def test_an_index_that_may_only_be_read(open_path: Path) -> None:
 
         assert in_child(work) == 0
     verify(EmbeddedStore.open(store.directory), TEXTS)
+
+
+@posix
+def test_a_reader_without_rights_sees_what_others_write(open_path: Path) -> None:
+    store = filled(open_path)
+    store.close()
+    ready, go = os.pipe(), os.pipe()
+
+    def work() -> None:
+        become_nobody()
+        reader = EmbeddedStore.open(store.directory)
+        verify(reader, TEXTS)
+        with pytest.raises(IndexError_, match="while it was being read"), reader.reading():
+            os.write(ready[1], b"x")
+            os.read(go[0], 1)
+        verify(reader, TEXTS | {"baru": "baru"})
+
+    with readable_only(store.directory):
+        child = os.fork()
+        if not child:
+            try:
+                work()
+            except BaseException as error:
+                os.write(2, f"{error!r}\n".encode())
+                os._exit(1)
+            os._exit(0)
+        os.read(ready[0], 1)
+        if os.getuid():
+            pytest.skip("writing without the right to needs to be root")
+        with EmbeddedStore.open(store.directory) as other, other.writer() as writer:
+            put(writer, make("baru", "baru"))
+        os.write(go[1], b"x")
+        assert os.waitpid(child, 0)[1] == 0
 
 
 @posix

@@ -25,7 +25,14 @@ from typing import Any
 
 import numpy as np
 
-from tanya.errors import IndexDamaged, IndexError_, IndexMissing, InvalidArgument, ModelMismatch
+from tanya.errors import (
+    IndexDamaged,
+    IndexError_,
+    IndexMissing,
+    IndexReadOnly,
+    InvalidArgument,
+    ModelMismatch,
+)
 from tanya.filters import compile_filter
 from tanya.store import schema
 from tanya.store.checking import examine
@@ -102,11 +109,12 @@ class _Passages:
     vectors: Vectors
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Session:
     """A thread's view of one committed state: an open read transaction, and what goes with it."""
 
     connection: sqlite3.Connection
+    frozen: schema.Frozen | None
     state: _State
 
 
@@ -118,6 +126,7 @@ class EmbeddedStore:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._process = os.getpid()
         self._idle: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self._local = threading.local()
@@ -177,7 +186,7 @@ class EmbeddedStore:
         schema.inspect(resolved)
         store = cls(resolved)
         with sql_errors(resolved):
-            connection = schema.connect_reader(resolved)
+            connection, _ = store._take()
             try:
                 old = schema.needs_migration(connection, resolved)
                 if not old:
@@ -241,7 +250,7 @@ class EmbeddedStore:
                 yield session
             finally:
                 self._local.session = None
-                self._end(session.connection)
+                self._end(session)
 
     def _begin(self) -> _Session:
         """Begin a read transaction and map its segments, so that no later step can miss one.
@@ -249,7 +258,7 @@ class EmbeddedStore:
         A compaction may delete a segment between our reading of the list and our mapping of
         it. Then there is a newer state, and we take that one.
         """
-        connection = self._take()
+        connection, frozen = self._take()
         try:
             for attempt in range(_ATTEMPTS):
                 connection.execute("BEGIN")
@@ -257,12 +266,21 @@ class EmbeddedStore:
                 if not state.damage or attempt == _ATTEMPTS - 1:
                     break
                 connection.execute("ROLLBACK")
-            return _Session(connection, state)
+            return _Session(connection, frozen, state)
         except BaseException:
             connection.close()
             raise
 
-    def _end(self, connection: sqlite3.Connection) -> None:
+    def _end(self, session: _Session) -> None:
+        connection = session.connection
+        if session.frozen is not None:
+            connection.close()
+            if schema.Frozen.look(self.directory) != session.frozen:
+                raise IndexError_(
+                    f"The index at {self.directory} was written to while it was being read.",
+                    hint="Ask again.",
+                )
+            return
         try:
             connection.execute("ROLLBACK")
         except BaseException:
@@ -274,13 +292,21 @@ class EmbeddedStore:
                 return
         connection.close()
 
-    def _take(self) -> sqlite3.Connection:
+    def _take(self) -> tuple[sqlite3.Connection, schema.Frozen | None]:
+        if os.getpid() != self._process:
+            # A forked child must not touch the connections of its parent, not even to close them.
+            self._guard, self._process = threading.Lock(), os.getpid()
+            self._inherited, self._idle = self._idle, []
         with self._guard:
             if self._closed:
                 raise InvalidArgument(f"The index at {self.directory} was closed.")
             if self._idle:
-                return self._idle.pop()
-        return schema.connect_reader(self.directory)
+                return self._idle.pop(), None
+        try:
+            return schema.connect_reader(self.directory), None
+        except IndexReadOnly:
+            frozen = schema.Frozen.look(self.directory)
+            return schema.connect_frozen(self.directory), frozen
 
     def _load_state(self, connection: sqlite3.Connection) -> _State:
         row = connection.execute("SELECT generation, revision, removals FROM state").fetchone()

@@ -14,6 +14,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tanya.errors import (
@@ -33,7 +34,9 @@ __all__ = [
     "MIGRATIONS",
     "TABLES",
     "VECTORS",
+    "Frozen",
     "bind",
+    "connect_frozen",
     "connect_reader",
     "connect_writer",
     "create_tables",
@@ -202,6 +205,8 @@ def _translated(error: sqlite3.Error, file: Path) -> IndexError_:
             f"{file} could not be read or written ({reason}).",
             hint="Make room on the disk; everything committed so far is safe.",
         )
+    if "unable to open" in reason and os.access(file, os.R_OK):
+        return IndexReadOnly(f"{file} cannot be read without writing a log beside it.")
     if "unable to open" in reason:
         return IndexError_(
             f"{file} cannot be opened.",
@@ -256,30 +261,48 @@ def connect_writer(directory: Path) -> sqlite3.Connection:
 
 
 def connect_reader(directory: Path) -> sqlite3.Connection:
-    """A connection that reads, also where the directory cannot be written to."""
-    if os.access(directory, os.W_OK) and os.access(directory / DATABASE, os.W_OK):
-        connection = _connect(directory, "mode=rw")
-    else:
-        try:
-            # Works beside a writer with more rights than ours, whose -shm file we can map.
-            connection = _connect(directory, "mode=ro")
-        except (IndexReadOnly, IndexError_) as error:
-            if isinstance(error, (IndexDamaged, IndexTooNew)):
-                raise
-            connection = _connect_immutable(directory)
+    """A connection that reads.
+
+    Raises:
+        IndexReadOnly: It needs to write first, and may not; see ``connect_frozen``.
+    """
+    writable = os.access(directory, os.W_OK) and os.access(directory / DATABASE, os.W_OK)
+    # Without rights, this works beside a writer with more of them, whose -shm file we can map.
+    connection = _connect(directory, "mode=rw" if writable else "mode=ro")
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
-def _connect_immutable(directory: Path) -> sqlite3.Connection:
-    log = directory / f"{DATABASE}-wal"
-    if log.exists() and log.stat().st_size:
-        raise IndexReadOnly(
-            f"{directory} was not closed properly, and what was written last can be read only "
-            "where its files can be written to.",
-            hint="Open it once with write access, or copy it to a place that you can write to.",
-        )
-    return _connect(directory, "mode=ro&immutable=1")
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A database that nobody changes, as far as can be seen: its size and time of change."""
+
+    size: int
+    changed: int
+
+    @classmethod
+    def look(cls, directory: Path) -> Frozen:
+        """Look at an index that cannot be written to."""
+        log = directory / f"{DATABASE}-wal"
+        if log.exists() and log.stat().st_size:
+            raise IndexReadOnly(
+                f"{directory} was not closed properly, and what was written last can be read only "
+                "where its files can be written to.",
+                hint="Open it once with write access, or copy it to a place that you can write to.",
+            )
+        status = (directory / DATABASE).stat()
+        return cls(status.st_size, status.st_mtime_ns)
+
+
+def connect_frozen(directory: Path) -> sqlite3.Connection:
+    """A connection that takes for granted that nobody changes the database (see ``Frozen``).
+
+    On a read-only disk SQLite reads a database in WAL mode in no other way. It takes no locks, and
+    sees no changes: use it once, and look whether there were any.
+    """
+    connection = _connect(directory, "mode=ro&immutable=1")
+    connection.execute("PRAGMA query_only = ON")
+    return connection
 
 
 def _connect(directory: Path, options: str) -> sqlite3.Connection:
