@@ -6,12 +6,14 @@ answer_columns <- c(
   "margin", "rank", "place", "candidate", "support", "elsewhere"
 )
 
-new_answers <- function(answers, threshold, abstains) {
+# `asked` is what rag_explain() needs to ask again.
+new_answers <- function(answers, threshold, abstains, asked = NULL) {
   answers <- answers[answer_columns]
   answers$elsewhere <- lapply(answers$elsewhere, as_places)
   tibble::new_tibble(
     answers,
-    nrow = nrow(answers), class = "tanya_answers", threshold = threshold, abstains = abstains
+    nrow = nrow(answers), class = "tanya_answers",
+    threshold = threshold, abstains = abstains, asked = asked
   )
 }
 

@@ -77,5 +77,10 @@ rag_ask <- function(index, question, ..., n = 1, k = 5, threshold = NULL,
   )
   answers <- engine_call("ask", arguments)
   reader <- engine_call("reader", list(path = index$path))
-  new_answers(answers, threshold = threshold %||% reader$threshold, abstains = reader$abstains)
+  new_answers(
+    answers,
+    threshold = threshold %||% reader$threshold,
+    abstains = reader$abstains,
+    asked = arguments[c("path", "k", "method", "filter")]
+  )
 }

@@ -38,7 +38,13 @@ engine_start <- function(call = caller_env()) {
   unavailable_if_broken(start_python(choice), choice, call)
   the$way <- choice$way
   check_environment(unavailable_if_broken(engine_report(), choice, call), call)
-  unavailable_if_broken(engine_module("bridge"), choice, call)
+  unavailable_if_broken(load_bridge(), choice, call)
+}
+
+load_bridge <- function() {
+  # Before anything else imports torch: see inst/python/tanya/linking.py.
+  engine_module("linking")$load_torch()
+  engine_module("bridge")
 }
 
 unavailable_if_broken <- function(expr, choice, call) {

@@ -9,7 +9,7 @@ with_envvar <- function(variables, expr) {
 set_envvar <- function(variables) {
   unset <- is.na(variables)
   Sys.unsetenv(names(variables)[unset])
-  do.call(Sys.setenv, as.list(variables[!unset]))
+  if (!all(unset)) do.call(Sys.setenv, as.list(variables[!unset]))
 }
 
 # The library search path for programs other than R. R puts its own and the system's libraries

@@ -114,6 +114,22 @@ test_that("errors of Python arrive with class and traceback", {
   expect_error(engine_call("describe", list(no = 1)), class = "tanya_error_internal")
 })
 
+test_that("torch multiplies with its own BLAS, not with R's", {
+  skip_on_os(c("windows", "mac"))
+  skip_if_no_engine()
+  reticulate::py_run_string(paste(
+    "import time, torch, numpy",
+    "def fastest(x):",
+    "    times = []",
+    "    for _ in range(5):",
+    "        start = time.perf_counter(); x @ x; times.append(time.perf_counter() - start)",
+    "    return min(times)",
+    "torch_to_numpy = fastest(torch.ones(800, 800)) / fastest(numpy.ones((800, 800), 'f4'))",
+    sep = "\n"
+  ))
+  expect_lt(reticulate::py$torch_to_numpy, 5)
+})
+
 test_that("Ctrl-C interrupts a long call, and the session goes on", {
   skip_on_os("windows")
   skip_if_no_engine()
