@@ -16,7 +16,7 @@ from tanya.store.segments import SegmentFile, checksum, segment_path
 
 __all__ = ["Appender", "Location"]
 
-_SEGMENT_BYTES = 1 << 26
+_SEGMENT_BYTES = 1 << 30  # few large ones: every matrix product waits for all its threads
 _CHUNK = 1024  # vectors under one checksum, so that damage costs no more
 
 Location = tuple[int, int]

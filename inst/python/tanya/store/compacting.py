@@ -19,6 +19,7 @@ from tanya.types import Progress
 
 __all__ = ["compact", "move_vectors"]
 
+_BLOCK = 8192  # vectors copied at a time
 _TERMS = 2000  # terms merged between two reports of progress
 
 
@@ -79,7 +80,12 @@ def move_vectors(
                 "SELECT key, vector FROM passages WHERE segment = ? ORDER BY key", (segment.number,)
             ):
                 used.setdefault(row, []).append(passage)
-            locations = appender.append(segment.rows[list(used)])
+            live = list(used)
+            locations = [
+                location
+                for begin in range(0, len(live), _BLOCK)
+                for location in appender.append(segment.rows[live[begin : begin + _BLOCK]])
+            ]
             connection.executemany(
                 "UPDATE passages SET segment = ?, vector = ? WHERE key = ?",
                 (

@@ -293,8 +293,8 @@ class Store(Protocol):
             allowed: Only these passages.
 
         Returns:
-            Ids (q, k) and cosines (q, k) in [-1, 1], best first. Where there are fewer than k
-            passages the rest is -1 and -inf.
+            Ids and cosines in [-1, 1], both (q, min(k, number of passages)), best first. Where
+            fewer are allowed the rest is -1 and -inf.
         """
         ...
 

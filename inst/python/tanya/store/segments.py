@@ -210,7 +210,8 @@ class Vectors:
         self._segments = segments
         self._owners = owners
         self._rows = rows
-        self._members = [np.flatnonzero(owners == segment.number) for segment in segments]
+        by_row = np.argsort(rows, kind="stable")
+        self._members = [by_row[owners[by_row] == segment.number] for segment in segments]
 
     def positions(self, ids: Ids) -> Ids:
         """Where passages stand in ``passages``; -1 for those that aren't there."""
@@ -230,6 +231,7 @@ class Vectors:
 
     def nearest(self, questions: Floats, k: int, allowed: Ids | None) -> tuple[Ids, Floats]:
         """See ``Store.nearest``."""
+        k = min(k, len(self.passages))
         best = [Best(k) for _ in questions]
         mask = self.mask(allowed)
         for segment, members in zip(self._segments, self._members, strict=True):
@@ -259,7 +261,7 @@ class Vectors:
     def _scores(
         self, segment: Segment, chosen: Ids, questions: Floats
     ) -> Iterator[tuple[Ids, Floats]]:
-        """Cosines of the chosen passages in blocks: positions (m,) and scores (q, m)."""
+        """Cosines of passages, chosen in the order of their rows: positions (m,), scores (q, m)."""
         rows = self._rows[chosen]
         step = max(1, _BLOCK // max(1, len(questions)))
         if len(chosen) < _FEW * len(segment.rows):
@@ -267,10 +269,6 @@ class Vectors:
                 part = slice(begin, begin + step)
                 yield chosen[part], _sound(questions @ segment.rows[rows[part]].T, segment)
             return
-        # Neighbouring passages have neighbouring vectors but for repeated contents, so that
-        # sorting by row nearly keeps the order of ids.
-        order = np.argsort(rows, kind="stable")
-        chosen, rows = chosen[order], rows[order]
         for begin in range(0, len(segment.rows), step):
             block = segment.rows[begin : begin + step]
             first, last = np.searchsorted(rows, (begin, begin + len(block)))
@@ -311,8 +309,10 @@ class Best:
         """Take a block: positions (m,) and their scores (m,)."""
         if not self._k:
             return
-        threshold = max(self._threshold, _kth(scores, self._k))
-        (better,) = np.nonzero(scores >= threshold)
+        (better,) = np.nonzero(scores >= self._threshold)
+        if len(better) > self._k:
+            found = scores[better]
+            better = better[found >= np.partition(found, -self._k)[-self._k]]
         if not len(better):
             return
         self._positions = np.concatenate([self._positions, positions[better]])
@@ -325,10 +325,3 @@ class Best:
     def result(self) -> tuple[Ids, Floats]:
         """Positions and scores, best first, ties by position."""
         return self._positions, self._scores
-
-
-def _kth(scores: Floats, k: int) -> float:
-    """The k-th highest of the scores, or minus infinity where there are not as many."""
-    if len(scores) <= k:
-        return -np.inf
-    return float(np.partition(scores, len(scores) - k)[len(scores) - k])
