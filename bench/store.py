@@ -1,6 +1,6 @@
 """How fast the store is, beside a bare matrix product and beside other stores.
 
-    python bench/store.py [--passages 200000] [--dimension 384] [--seconds 60] [--parts all]
+    python bench/store.py [--passages 200000] [--parts search,keyword,growth,load]
 
 Prints one line of JSON for each figure. The index is synthetic: random unit vectors, and texts of
 words drawn as words of a language are (Zipf), so that common terms are in nearly every passage.
@@ -106,7 +106,7 @@ def median(work: Callable[[], object], runs: int) -> float:
 def alternate(works: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
     """Median seconds of each of several calls, taken in turns so that all meet the same noise."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
-    for name, work in works.items():
+    for work in works.values():
         work()
     for _ in range(runs):
         for name, work in works.items():
@@ -220,8 +220,11 @@ def search(directory: Path, folder: Path, vectors: Floats, questions: Floats) ->
         }
         seconds = alternate(works, 15 if batch == 1 else 7)
         for name, work in others.items():
-            work(asked)
-            seconds[name] = median(lambda work=work, asked=asked: work(asked), 3)
+            if batch == 1:
+                work(asked)
+            seconds[name] = median(
+                lambda work=work, asked=asked: work(asked), 3 if batch == 1 else 1
+            )
         for name, taken in seconds.items():
             values = {"limit": 1.5} if name == "tanya" else {}
             figure(
@@ -281,7 +284,7 @@ def growth(directory: Path, folder: Path, vectors: Floats) -> None:
     """Adding one document to a small and to the large index."""
     small = folder / "small"
     store = EmbeddedStore.create(small, Manifest({}, {}, vectors.shape[1]))
-    [(document, passages)] = documents(PER_DOCUMENT)
+    [(document, _)] = documents(PER_DOCUMENT)
     generator = np.random.default_rng(4)
 
     def add(index: EmbeddedStore, number: int) -> None:
@@ -314,13 +317,31 @@ def growth(directory: Path, folder: Path, vectors: Floats) -> None:
         index.close()
 
 
+def load(folder: Path, seconds: float) -> None:
+    """Four readers and a writer in processes of their own."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "python"))
+    from store_load import run
+
+    for found in run(folder / "load", seconds):
+        figure(
+            "load",
+            role=found.role,
+            seconds=seconds,
+            rounds=found.rounds,
+            slowest=found.slowest,
+            states_seen=found.versions,
+            error=found.error,
+        )
+
+
 def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passages", type=int, default=200_000)
     parser.add_argument("--dimension", type=int, default=384)
     parser.add_argument("--folder", type=Path, help="keep the index here, and use it again")
-    parser.add_argument("--parts", default="search,keyword,growth")
+    parser.add_argument("--parts", default="search,keyword,growth,load")
+    parser.add_argument("--seconds", type=float, default=60, help="of the load test")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
@@ -328,10 +349,10 @@ def main() -> None:
     generator = np.random.default_rng(5)
     vectors = unit_rows(generator, arguments.passages, arguments.dimension)
     questions = unit_rows(generator, 64, arguments.dimension)
+    parts = arguments.parts.split(",")
     try:
         if not directory.exists():
             build(directory, vectors)
-        parts = arguments.parts.split(",")
         memory(directory, questions, vectors.nbytes)
         if "search" in parts:
             search(directory, folder, vectors, questions)
@@ -339,6 +360,8 @@ def main() -> None:
             keyword(directory, folder, arguments.passages)
         if "growth" in parts:
             growth(directory, folder, vectors)
+        if "load" in parts:
+            load(folder, arguments.seconds)
     finally:
         if arguments.folder is None:
             shutil.rmtree(folder)

@@ -277,6 +277,24 @@ def test_a_full_disk(tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+def test_a_writer_that_failed_does_not_go_on(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    with pytest.raises(IndexFull, match="failed before"), store.writer() as writer:
+        put(writer, make("a", "satu"))
+        writer._connection.execute("ROLLBACK")  # as SQLite does on a full disk
+        for again in (
+            lambda: put(writer, make("b", "dua")),
+            lambda: writer.remove(["d00"]),
+            lambda: writer.set_setting("x", 1),
+            writer.commit,
+        ):
+            with pytest.raises(IndexFull, match="failed before"):
+                again()
+        writer.commit()
+    verify(store, TEXTS)
+    assert store.check() == []
+
+
 def _fill(directory: Path) -> None:
     """Add documents until there is no room; fails unless the error says so."""
     store = EmbeddedStore.open(directory)

@@ -34,7 +34,7 @@ class _Stemmer(Protocol):
 
 
 def languages() -> list[str]:
-    """Languages with a stemmer; any other name means that words are kept as they are."""
+    """Languages with a stemmer."""
     return list(snowballstemmer.algorithms())
 
 

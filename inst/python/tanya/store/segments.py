@@ -85,6 +85,8 @@ def _open_plain(path: Path, flags: int) -> int:
     """Open a regular file and nothing else: no link, no pipe, no device."""
     safe = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with file_errors(path):
+        if path.is_symlink():  # not every platform has O_NOFOLLOW
+            raise IndexDamaged(f"{path} is not a plain file.", file=str(path))
         descriptor = os.open(path, flags | safe | getattr(os, "O_CLOEXEC", 0), 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

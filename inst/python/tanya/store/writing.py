@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tanya.errors import InvalidArgument
+from tanya.errors import IndexFull, InvalidArgument
 from tanya.keywords import terms
 from tanya.store.appending import Appender, Location
 from tanya.store.generations import (
@@ -130,10 +130,11 @@ class _Generation:
         """Store vectors ahead of the documents that need them (see ``Writer.keep``)."""
         rows = check_vectors("the kept passages", vectors, len(keys), self._dimension)
         locations = self._place(keys, rows)
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO spares VALUES (?, ?, ?, ?)",
-            ((self._generation, key, *location) for key, location in locations.items()),
-        )
+        with self._whole():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO spares VALUES (?, ?, ?, ?)",
+                ((self._generation, key, *location) for key, location in locations.items()),
+            )
         self._commit_when_due()
 
     def pending(self) -> list[str]:
@@ -147,8 +148,17 @@ class _Generation:
 
     def commit(self) -> None:
         """Make everything so far visible and durable, now."""
+        self._check_open()
         self._commit()
         self._connection.execute("BEGIN IMMEDIATE")
+
+    def _check_open(self) -> None:
+        """Refuse to go on after SQLite has given everything up, as it does on a full disk."""
+        if not self._connection.in_transaction:
+            raise IndexFull(
+                f"Writing to {self._directory} failed before.",
+                hint="Begin anew; everything committed so far is safe.",
+            )
 
     def _commit(self) -> None:
         self._pending.write(self._connection, self._generation)
@@ -168,6 +178,7 @@ class _Generation:
     @contextmanager
     def _whole(self) -> Iterator[None]:
         """All of the block's changes, or none."""
+        self._check_open()
         self._connection.execute("SAVEPOINT whole")
         try:
             yield
@@ -303,11 +314,12 @@ class EmbeddedWriter(_Generation):
 
     def set_setting(self, name: str, value: object) -> None:
         """Keep a small value that JSON can hold; None removes it."""
-        self._connection.execute("DELETE FROM settings WHERE name = ?", (bind(name),))
-        if value is not None:
-            self._connection.execute(
-                "INSERT INTO settings VALUES (?, ?, ?)", (bind(name), *dump_json(value))
-            )
+        with self._whole():
+            self._connection.execute("DELETE FROM settings WHERE name = ?", (bind(name),))
+            if value is not None:
+                self._connection.execute(
+                    "INSERT INTO settings VALUES (?, ?, ?)", (bind(name), *dump_json(value))
+                )
 
     def _delete(self, id: str) -> int:
         deleted = self._connection.execute("DELETE FROM documents WHERE id = ?", (bind(id),))
