@@ -85,7 +85,7 @@ def _begin(source: Source, options: ReadOptions, pool: Pool | None) -> _Results 
     if own is not None:
         return [_custom(source.id, path, own)]
     if pool is None:
-        return convert_file(source.id, path, options)
+        return list(convert_file(source.id, path, options))
     return pool.submit(source.id, path)
 
 

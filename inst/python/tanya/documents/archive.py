@@ -23,7 +23,7 @@ def convert_zip(file: Input) -> Content:
         attachments=tuple(
             Attachment(name, partial(package.read, name))
             for name in package.names()
-            if not any(map(is_junk, name.split("/")))
+            if not any(is_junk(part) for part in name.split("/") if part.strip("."))
         ),
     )
 

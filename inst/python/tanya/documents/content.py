@@ -31,6 +31,7 @@ class ReadOptions:
         ocr_timeout: The same where ``ocr`` is on.
         max_bytes: Largest file, and largest member of an archive, in bytes.
         max_unpacked: Bytes that one file may unpack to, all its members together.
+        max_text: Characters that the text of one document may have.
         max_members: Documents that one file may hold.
         max_depth: How deep archives and attachments may nest.
         max_memory: Bytes of memory of one worker process (kept by the system on Linux only).
@@ -45,6 +46,7 @@ class ReadOptions:
     ocr_timeout: float = 3600.0
     max_bytes: int = 256 * MEBIBYTE
     max_unpacked: int = 512 * MEBIBYTE
+    max_text: int = 50_000_000
     max_members: int = 10_000
     max_depth: int = 4
     max_memory: int = 1024 * MEBIBYTE

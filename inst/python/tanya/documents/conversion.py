@@ -33,8 +33,8 @@ def file_hash(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def convert_file(id: str, path: Path, options: ReadOptions) -> list[Document | Failure]:
-    """Convert a file, and the files inside it, without raising.
+def convert_file(id: str, path: Path, options: ReadOptions) -> Iterator[Document | Failure]:
+    """Convert a file, and the files inside it one after the other, without raising.
 
     Documents found inside the file carry the ``path`` and the ``hash`` of the file itself, so
     that one hash tells whether any of them has to be done again.
@@ -53,11 +53,13 @@ def convert_file(id: str, path: Path, options: ReadOptions) -> list[Document | F
         data = path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        return [origin.failure(id, "", DocumentError(f"The file cannot be opened: {reason}."))]
+        yield origin.failure(id, "", DocumentError(f"The file cannot be opened: {reason}."))
+        return
     except TanyaError as error:
-        return [origin.failure(id, suffix_of(path.name)[1:], error)]
+        yield origin.failure(id, suffix_of(path.name)[1:], error)
+        return
     budget = _Budget(options.max_members, options.max_unpacked)
-    return list(_convert(id, Input(data, path.name, options), origin, budget, 0))
+    yield from _convert(id, Input(data, path.name, options), origin, budget, 0)
 
 
 def failure(id: str, path: str, hash: str, error: TanyaError, type: str = "") -> Failure:
@@ -95,6 +97,11 @@ def _convert(
         content = _run(_load(detected.format), file)
         if not content.text.strip() and not content.attachments:
             raise DocumentEmpty(f"The file holds no text. {content.message}".strip())
+        if len(content.text) > file.options.max_text:
+            raise DocumentTooLarge(
+                f"The text has {len(content.text)} characters, over the limit of "
+                f"{file.options.max_text}."
+            )
     except TanyaError as error:
         yield origin.failure(id, type, error)
         return

@@ -20,11 +20,13 @@ from types import TracebackType
 from tanya.children import environment, interpreter
 from tanya.documents.content import ReadOptions
 from tanya.documents.conversion import failure, file_hash
-from tanya.documents.worker import from_message
+from tanya.documents.worker import END, from_message
 from tanya.errors import DocumentDamaged, DocumentError, DocumentTimeout, TanyaError
 from tanya.types import Document, Failure
 
 __all__ = ["Pool"]
+
+_PROGRAM = ("-m", "tanya.documents.worker")
 
 
 class Pool:
@@ -88,11 +90,11 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            answer = _ask(process, {"id": id, "path": str(path)})
+            results = _ask(process, {"id": id, "path": str(path)})
         finally:
             timer.cancel()
-        if answer.endswith(b"\n"):
-            return from_message(answer)
+        if results is not None:
+            return results
         code = _end(process)
         if expired.is_set():
             raise DocumentTimeout(f"Converting the file took longer than {limit:g} seconds.")
@@ -137,7 +139,7 @@ def _start() -> subprocess.Popen[bytes]:
     package = Path(__file__).resolve().parents[2]
     search = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH", ""))))
     return subprocess.Popen(
-        [python, "-m", "tanya.documents.worker"],
+        [python, *_PROGRAM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -154,13 +156,20 @@ def _plain(options: ReadOptions) -> dict[str, object]:
     }
 
 
-def _ask(process: subprocess.Popen[bytes], request: dict[str, object]) -> bytes:
-    """Send a request and wait for its line; an unfinished line means that the worker ended."""
+def _ask(
+    process: subprocess.Popen[bytes], request: dict[str, object]
+) -> list[Document | Failure] | None:
+    """Send a request and wait for its results; None where the worker ended before they did."""
+    results: list[Document | Failure] = []
     try:
         _send(process, request)
-        return process.stdout.readline() if process.stdout is not None else b""
-    except (OSError, ValueError):
-        return b""
+        for line in process.stdout or ():
+            if line == END:
+                return results
+            results.append(from_message(line))
+    except (OSError, ValueError):  # the other end of the pipe is gone, or a line is torn
+        return None
+    return None
 
 
 def _send(process: subprocess.Popen[bytes], message: dict[str, object]) -> None:

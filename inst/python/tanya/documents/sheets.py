@@ -31,7 +31,7 @@ def add_sheet(
     Rows above the header, such as a title, are text; the header gives each row below its names.
 
     Raises:
-        DocumentTooLarge: The text grows past what a file may unpack to.
+        DocumentTooLarge: The text grows past the limit.
     """
     start = builder.position
     head = list(islice(rows, _HEAD_ROWS))
@@ -56,8 +56,8 @@ def add_sheet(
         if len(columns) > 1:
             cells += f":{column_letters(columns[-1])}{row.number}"
         builder.place("row", row_start, label=f"{name}!{cells}", number=row.number)
-        if builder.position > options.max_unpacked:
-            raise DocumentTooLarge("The sheets unpack to more text than the limit.")
+        if builder.position > options.max_text:
+            raise DocumentTooLarge("The sheets hold more text than the limit.")
     builder.place("sheet", start, label=name, number=number)
 
 

@@ -1,8 +1,8 @@
 """The process that converts files on behalf of ``pool``: ``python -m tanya.documents.worker``.
 
 It reads one JSON message a line on standard input (first the options, then files) and answers
-each file with one line on standard output. JSON, and not pickle, so that a worker that a hostile
-file has taken over cannot make its parent run code.
+each file with a line for each result and a blank line. JSON, and not pickle, so that a worker
+that a hostile file has taken over cannot make its parent run code.
 """
 
 from __future__ import annotations
@@ -10,52 +10,41 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any
 
 from tanya.documents.content import ReadOptions
-from tanya.documents.conversion import convert_file
+from tanya.documents.conversion import convert_file, failure
+from tanya.errors import DocumentTooLarge
 from tanya.types import Document, Failure, Place
 
-__all__ = ["from_message", "main", "to_message"]
+__all__ = ["END", "from_message", "main", "to_message"]
 
-
-def to_message(results: list[Document | Failure]) -> str:
-    """Results as one line of JSON."""
-    return json.dumps(
-        [
-            {"kind": type(result).__name__, **asdict(result), "metadata": {}}
-            if isinstance(result, Failure)
-            else {
-                "kind": "Document",
-                **{name: getattr(result, name) for name in _DOCUMENT_FIELDS},
-                "places": [
-                    (place.start, place.end, place.kind, place.label, place.number, place.level)
-                    for place in result.places
-                ],
-            }
-            for result in results
-        ]
-    )
-
-
-def from_message(line: str | bytes) -> list[Document | Failure]:
-    """Results out of a line of JSON."""
-    return [_result(fields) for fields in json.loads(line)]
-
+END = b"\n"
+"""The line that follows the last result of a file."""
 
 _DOCUMENT_FIELDS = ("id", "text", "type", "hash", "path", "title", "message")
 _FAILURE_FIELDS = ("id", "type", "hash", "status", "message", "path")
 
 
-def _result(fields: dict[str, Any]) -> Document | Failure:
-    if fields["kind"] == "Failure":
+def to_message(result: Document | Failure) -> bytes:
+    """A result as one line of JSON."""
+    if isinstance(result, Failure):
+        fields = {name: getattr(result, name) for name in _FAILURE_FIELDS}
+    else:
+        fields = {name: getattr(result, name) for name in _DOCUMENT_FIELDS}
+        fields["places"] = [astuple(place) for place in result.places]
+    return json.dumps(fields).encode("ascii") + b"\n"
+
+
+def from_message(line: bytes) -> Document | Failure:
+    """A result out of a line of JSON."""
+    fields = json.loads(line)
+    if "places" not in fields:
         return Failure(**{name: fields[name] for name in _FAILURE_FIELDS})
-    return Document(
-        **{name: fields[name] for name in _DOCUMENT_FIELDS},
-        places=tuple(Place(*place) for place in fields["places"]),
-    )
+    places = tuple(Place(*place) for place in fields["places"])
+    return Document(**{name: fields[name] for name in _DOCUMENT_FIELDS}, places=places)
 
 
 def main() -> None:
@@ -68,9 +57,18 @@ def main() -> None:
     _limit_memory(options.max_memory)
     for line in iter(requests.readline, b""):
         request = json.loads(line)
-        results = convert_file(request["id"], Path(request["path"]), options)
-        answers.write(to_message(results).encode("ascii") + b"\n")
+        for message in _messages(request["id"], Path(request["path"]), options):
+            answers.write(message)
+        answers.write(END)
         answers.flush()
+
+
+def _messages(id: str, path: Path, options: ReadOptions) -> Iterator[bytes]:
+    try:
+        yield from map(to_message, convert_file(id, path, options))
+    except MemoryError:
+        error = DocumentTooLarge("Converting the file needs more memory than allowed.")
+        yield to_message(failure(id, str(path), "", error))
 
 
 def _limit_memory(limit: int) -> None:
