@@ -117,6 +117,45 @@ def test_work_is_committed_now_and_then(tmp_path: Path, monkeypatch: pytest.Monk
         assert len(store.documents()) == len(TEXTS) + 2
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupted_commit_is_done_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    store = filled(tmp_path)
+    record = appending.Appender.record
+
+    def interrupted(appender: appending.Appender) -> None:
+        monkeypatch.undo()
+        if when == "after":
+            record(appender)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(appending.Appender, "record", interrupted)
+    with pytest.raises(KeyboardInterrupt), store.writer() as writer:
+        put(writer, make("a", "satu"))
+        writer.commit()
+    verify(store, TEXTS | {"a": "satu"})
+    assert store.check() == []
+
+
+def test_an_interrupted_document_is_not_kept_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(tmp_path)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing, "seal_split", interrupted)
+    with pytest.raises(KeyboardInterrupt), store.writer() as writer:
+        put(writer, make("d00", "baru"))
+    monkeypatch.undo()
+    with store.writer() as writer:
+        put(writer, make("b", "dua"))
+    verify(store, TEXTS | {"b": "dua"})
+    assert store.check() == []
+
+
 def test_segments_are_filled_before_the_next_is_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,7 +117,7 @@ class Appender:
             for start in range(first, written, _CHUNK):
                 count = min(_CHUNK, written - start)
                 self._connection.execute(
-                    "INSERT INTO chunks VALUES (?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?)",
                     (number, start, count, checksum(file.read(start, count))),
                 )
             self._connection.execute(

@@ -85,7 +85,7 @@ class Pending:
             for term, count in self._counts[passage].items():
                 entries[term][passage] = count
         connection.executemany(
-            "INSERT INTO postings VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO postings VALUES (?, ?, ?, ?)",
             (
                 (generation, bind(term), first := next(iter(found)), encode(term, first, found))
                 for term, found in sorted(entries.items())

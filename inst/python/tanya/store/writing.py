@@ -115,6 +115,8 @@ class _Generation:
         trace: TracebackType | None,
     ) -> None:
         try:
+            with suppress(sqlite3.OperationalError):  # there is none, but for a second Ctrl-C
+                self._connection.execute("ROLLBACK TO whole")
             if self._connection.in_transaction:
                 self._commit()
         finally:
@@ -161,6 +163,7 @@ class _Generation:
             )
 
     def _commit(self) -> None:
+        """Commit; may be done again from the start where Ctrl-C came in between."""
         self._pending.write(self._connection, self._generation)
         self._appender.record()
         self._connection.execute(
