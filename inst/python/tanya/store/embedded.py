@@ -31,6 +31,7 @@ from tanya.errors import (
     IndexMissing,
     IndexReadOnly,
     InvalidArgument,
+    ModelMismatch,
 )
 from tanya.filters import compile_filter
 from tanya.store import schema
@@ -363,6 +364,27 @@ class EmbeddedStore:
         """How the passages that answer now were made."""
         with self._session() as session:
             return session.state.manifest
+
+    def require(self, manifest: Manifest) -> None:
+        """Raise ModelMismatch unless the index was made with this embedder."""
+        mine = self.manifest
+        different = sorted(
+            name
+            for name in {*mine.embedder, *manifest.embedder}
+            if mine.embedder.get(name) != manifest.embedder.get(name)
+        )
+        if different:
+            raise ModelMismatch(
+                "The index was made with another embedding model: "
+                + ", ".join(
+                    f"{name} is {mine.embedder.get(name)!r} there and "
+                    f"{manifest.embedder.get(name)!r} here"
+                    for name in different
+                )
+                + ".",
+                hint="Load the index with its own model, or rebuild it with the new one.",
+                different=different,
+            )
 
     def counts(self) -> Counts:
         """Sizes; cheap."""
