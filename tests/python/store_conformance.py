@@ -6,13 +6,14 @@ A test module subclasses ``Conformance`` and says how to make an empty store.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from store_support import DIMENSION, MANIFEST, REBUILT, cut, embed, make, put, put_again, verify
 
-from tanya.errors import InvalidArgument
+from tanya.errors import InvalidArgument, ModelMismatch
 from tanya.keywords import terms
 from tanya.store import Store, passage_key
 from tanya.types import Failure, Passage, Place
@@ -214,6 +215,14 @@ class Conformance:
         with filled.writer() as writer:
             writer.set_setting("sementara", None)
         assert filled.setting("sementara") is None
+
+    def test_another_embedder_is_refused(self, filled: Store) -> None:
+        filled.require(MANIFEST)
+        filled.require(replace(MANIFEST, passages={"length": 99}))
+        with pytest.raises(ModelMismatch, match="version is None there and 2 here") as error:
+            filled.require(REBUILT)
+        assert "rebuild" in error.value.hint
+        assert error.value.details["different"] == ["version"]
 
     def test_nearest_is_exact(self, store: Store) -> None:
         generator = np.random.default_rng(7)

@@ -366,7 +366,7 @@ class EmbeddedStore:
             return session.state.manifest
 
     def require(self, manifest: Manifest) -> None:
-        """Raise ModelMismatch unless the index was made with this embedder."""
+        """Raise ModelMismatch unless the index was made with the embedder of this manifest."""
         mine = self.manifest
         different = sorted(
             name
@@ -382,7 +382,8 @@ class EmbeddedStore:
                     for name in different
                 )
                 + ".",
-                hint="Load the index with its own model, or rebuild it with the new one.",
+                hint="Install the model it was made with, or embed anew with "
+                'rag_index(update = "rebuild").',
                 different=different,
             )
 

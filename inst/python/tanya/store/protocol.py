@@ -244,6 +244,10 @@ class Store(Protocol):
         """How the passages that answer now were made."""
         ...
 
+    def require(self, manifest: Manifest) -> None:
+        """Raise ModelMismatch unless the index was made with the embedder of this manifest."""
+        ...
+
     def reading(self) -> AbstractContextManager[None]:
         """Make all reads of this thread inside the block see one and the same state."""
         ...
