@@ -21,7 +21,7 @@ check_complete_text <- function(x, arg = caller_arg(x), call = caller_env()) {
     abort_invalid_argument(
       c(
         "{.arg {arg}} must not hold missing or blank values.",
-        x = "{cli::qty(length(bad))}Position{?s} {bad} {?is/are} missing or blank."
+        x = "Look at {cli::qty(length(bad))}position{?s} {bad}."
       ),
       details = list(positions = bad),
       call = call

@@ -19,5 +19,5 @@ library_path <- function(path = Sys.getenv("LD_LIBRARY_PATH"), home = R.home()) 
   entries <- strsplit(path, ":", fixed = TRUE)[[1]]
   system <- "^(/usr)?/lib(32|64)?(/[^/]+-linux-[^/]+)?/?$"
   kept <- entries[!startsWith(entries, home) & !grepl(system, entries)]
-  c(LD_LIBRARY_PATH = if (any(nzchar(kept))) paste(kept, collapse = ":") else NA)
+  c(LD_LIBRARY_PATH = if (any(nzchar(kept))) paste(kept, collapse = ":") else NA_character_)
 }

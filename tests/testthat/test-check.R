@@ -46,7 +46,7 @@ test_that("arguments that a function doesn't have are an error", {
 
 test_that("only an index is an index", {
   expect_snapshot(error = TRUE, {
-    index <- "perusahaan.tanya"
+    index <- list("perusahaan.tanya")
     check_index(index)
   })
 })
