@@ -34,19 +34,22 @@ Filter = Any
 """Nested lists as JSON gives them."""
 
 COLUMNS: Mapping[str, str] = {
-    name: f"d.{name}"
-    for name in (
-        "id",
-        "path",
-        "type",
-        "title",
-        "pages",
-        "characters",
-        "hash",
-        "indexed_at",
-        "status",
-        "message",
-    )
+    "document": "d.id",
+    **{
+        name: f"d.{name}"
+        for name in (
+            "id",
+            "path",
+            "type",
+            "title",
+            "pages",
+            "characters",
+            "hash",
+            "indexed_at",
+            "status",
+            "message",
+        )
+    },
 }
 """Document columns that a filter may name, and their SQL."""
 
