@@ -448,6 +448,29 @@ def _everything(store: EmbeddedStore) -> object:
     )
 
 
+def test_a_missing_folder_of_vectors_is_mended(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    store.close()
+    shutil.rmtree(store.directory / VECTORS)
+    with pytest.raises(IndexDamaged, match=VECTORS):
+        EmbeddedStore.open(store.directory)
+    repair(store.directory, 1)
+    store = EmbeddedStore.open(store.directory)
+    with store.writer() as writer:
+        assert writer.pending() == sorted(TEXTS)
+        for id, text in TEXTS.items():
+            put(writer, make(id, text))
+    verify(store, TEXTS)
+    assert store.check() == []
+
+
+def test_repair_touches_no_other_folder(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "x"):
+        with pytest.raises(IndexMissing):
+            repair(folder, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_database_that_lost_a_page_gives_most_documents_back(tmp_path: Path) -> None:
     store = EmbeddedStore.create(tmp_path / "indeks", MANIFEST)
     texts = {f"d{n:03}": f"dokumen {n} " * 300 for n in range(60)}

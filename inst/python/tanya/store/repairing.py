@@ -7,6 +7,7 @@ again. One whose vectors are lost keeps its text and waits to be embedded again 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
@@ -27,7 +28,7 @@ from tanya.store.records import (
     split_seal,
 )
 from tanya.store.schema import DATABASE, VECTORS, bind, connect_writer, sql_errors, text_of
-from tanya.store.segments import Segment, segment_path
+from tanya.store.segments import Segment, file_errors, segment_path
 from tanya.store.writing import checkpoint, delete_strays, passage_terms
 from tanya.types import Failure, Passage
 
@@ -49,8 +50,9 @@ def repair(directory: Path, wait: float) -> list[Finding]:
     Returns:
         What was found; ``repaired`` says whether it is right now.
     """
-    with suppress(FileExistsError):
-        (directory / VECTORS).mkdir()
+    if (directory / DATABASE).exists() and not os.path.lexists(directory / VECTORS):
+        with file_errors(directory / VECTORS):
+            (directory / VECTORS).mkdir()
     lock = WriterLock(directory)
     lock.acquire(wait, None)
     try:
