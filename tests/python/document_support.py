@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,10 @@ from tanya.documents import ReadOptions
 from tanya.documents.conversion import convert_file
 from tanya.types import Document, Failure
 
-__all__ = ["STORY", "check_places", "convert", "labels", "only", "zipped"]
+__all__ = ["EXAMPLES", "STORY", "check_places", "convert", "labels", "only", "zipped"]
+
+EXAMPLES = int(os.environ.get("TANYA_EXAMPLES", "300"))
+"""Generated cases of each property; set TANYA_EXAMPLES=10000 for a long run."""
 
 STORY = (
     "Kopi luwak berasal dari Lampung Barat. Pabrik PT. Nusantara Pangan di Jl. Merdeka No. 5 "
@@ -29,7 +33,7 @@ def convert(
     """Convert bytes as a file of this name, in this process."""
     path = folder / name
     path.write_bytes(data)
-    results = convert_file(name, path, options or ReadOptions())
+    results = list(convert_file(name, path, options or ReadOptions()))
     for result in results:
         if isinstance(result, Document):
             check_places(result)

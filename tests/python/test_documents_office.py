@@ -235,6 +235,13 @@ def test_rtf_reads_code_pages_unicode_tables_and_notes(tmp_path):
     )
 
 
+def test_rtf_outline_levels_are_headings(tmp_path):
+    data = rb"{\rtf1{\stylesheet{\s1\outlinelevel0 x;}}\pard\s1\outlinelevel1 Judul\par\pard isi}"
+    document = only(convert(tmp_path, "a.rtf", data))
+    assert document.text == "Judul\n\nisi"
+    assert [(place.label, place.level) for place in document.places] == [("Judul", 2)]
+
+
 def test_rtf_with_binary_data_is_not_read_as_words(tmp_path):
     data = b"{\\rtf1 satu{\\pict\\bin5 }}}}}}dua}"
     assert only(convert(tmp_path, "a.rtf", data)).text == "satudua"

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from document_support import STORY
+from document_support import STORY, zipped
 
 from tanya.documents import FORMATS, ReadOptions, file_hash, pool, read
 from tanya.documents.registry import Format, detect
@@ -246,6 +246,20 @@ def test_unsupported_files_say_what_they_are_and_the_way_out(data, word):
     with pytest.raises(DocumentUnsupported) as caught:
         detect(data, "berkas.bin")
     assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"mimetype": "application/vnd.oasis.opendocument.graphics", "content.xml": "<a/>"},
+        {"[Content_Types].xml": "<Types/>", "visio/document.xml": "<a/>"},
+        {"META-INF/MANIFEST.MF": "Main-Class: x", "x.class": "x"},
+        {"xl/workbook.bin": "x"},
+    ],
+)
+def test_a_zip_that_is_no_archive_is_not_taken_apart(members):
+    with pytest.raises(DocumentUnsupported):
+        detect(zipped(members), "a.zip")
 
 
 def test_a_text_without_a_known_suffix_is_text(tmp_path):

@@ -77,6 +77,7 @@ telp tlp tn u.b u.p ud v viz vs yth
 """
 _BEFORE_A_NUMBER = """
 art ay bab fig figs gbr hal hlm no nomor nos nr p pp par pasal ps psl sec tab tgl vol
+jan feb mar apr jun jul agu ags agt aug sep sept okt oct nov des dec
 """
 _ABBREVIATIONS = frozenset(_TITLES_AND_SUCH.split())
 _NUMBERED = frozenset(_BEFORE_A_NUMBER.split())

@@ -195,6 +195,8 @@ def _by_signature(data: bytes, named: Format | None) -> Format | None:
 
 _MIME_TYPES = {
     b"application/vnd.oasis.opendocument.text": "odt",
+    b"application/vnd.oasis.opendocument.text-master": "odt",
+    b"application/vnd.oasis.opendocument.text-web": "odt",
     b"application/vnd.oasis.opendocument.spreadsheet": "ods",
     b"application/vnd.oasis.opendocument.presentation": "odp",
     b"application/epub+zip": "epub",
@@ -212,20 +214,21 @@ def _in_zip(data: bytes, named: Format | None) -> Format:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         what = named.name if named is not None else "a zip file"
         raise DocumentDamaged(f"The file looks like {what} but is truncated or damaged.") from error
-    kind = _MIME_TYPES.get(mime.removesuffix(b"-template"), "zip")
+    if "xl/workbook.bin" in names:
+        raise DocumentUnsupported(
+            "The file is an Excel binary workbook (.xlsb), which is not read.",
+            hint=_SAVE_AS.format(program="Excel", suffix=".xlsx"),
+        )
+    kind = _MIME_TYPES.get(mime.removesuffix(b"-template"))
     if "[Content_Types].xml" in names:
         for part, office in (("word/", "docx"), ("ppt/", "pptx"), ("xl/", "xlsx")):
             if any(name.startswith(part) for name in names):
                 kind = office
-        if "xl/workbook.bin" in names:
-            raise DocumentUnsupported(
-                "The file is an Excel binary workbook (.xlsb), which is not read.",
-                hint=_SAVE_AS.format(program="Excel", suffix=".xlsx"),
-            )
-    format = _BY_TYPE.get(kind)
-    if format is None:
-        raise DocumentUnsupported("The file is an archive of a kind that is not read.")
-    return format
+    if kind is not None:
+        return _BY_TYPE[kind]
+    if mime.startswith(b"application/") or names & {"[Content_Types].xml", "META-INF/MANIFEST.MF"}:
+        raise DocumentUnsupported("The file is made of parts that no program but its own reads.")
+    return _BY_TYPE["zip"]
 
 
 _OLE_STREAMS = (
@@ -255,7 +258,6 @@ def _in_ole(data: bytes) -> Format:
             f"The file is {what}, which is not read.",
             hint=_SAVE_AS.format(program=program, suffix=suffix),
         )
-    format = _BY_TYPE.get(kind)
-    if format is None:
+    if kind not in _BY_TYPE:
         raise DocumentUnsupported("The file is an Office file of a kind that is not read.")
-    return format
+    return _BY_TYPE[kind]

@@ -76,6 +76,9 @@ class _Reader:
         self._rows: list[list[str]] = []
         self._to_skip = 0
         self._starred = False
+        self._outline: int | None = None
+        self._style = 0
+        self._outline_of_style: dict[int, int] = {}
 
     def read(self, data: bytes) -> None:
         if not data.startswith(b"{\\rtf"):
@@ -173,6 +176,10 @@ class _Reader:
                 self._fonts[self._state.font] = _CHARSETS.get(value, self._code_page)
         elif word == "uc" and value is not None:
             self._state.fallback = max(0, min(value, 16))
+        elif word == "pard":
+            self._outline = None
+        elif word in ("s", "outlinelevel") and value is not None:
+            self._outline_word(word, value)
         elif word == "v":
             self._state.hidden = value != 0
         elif word == "plain":
@@ -183,6 +190,17 @@ class _Reader:
             self._end_row()
         elif word in _SYMBOLS:
             self._add(_SYMBOLS[word])
+
+    def _outline_word(self, word: str, value: int) -> None:
+        """Follow styles and paragraphs that are headings."""
+        level = value if 0 <= value < 9 else None
+        if self._state.destination == "stylesheet":
+            if word == "s":
+                self._style = value
+            elif level is not None:
+                self._outline_of_style[self._style] = level
+        elif not self._state.skipped:
+            self._outline = self._outline_of_style.get(value) if word == "s" else level
 
     def _decode(self) -> None:
         if self._pending:
@@ -203,7 +221,10 @@ class _Reader:
         text = _surrogates_joined("".join(self._text))
         if text.strip():
             self._flush_table()
-            self.builder.block(text)
+            if self._outline is None:
+                self.builder.block(text)
+            else:
+                self.builder.heading(text, self._outline + 1)
         self._text.clear()
 
     def _end_cell(self) -> None:
