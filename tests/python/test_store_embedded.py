@@ -23,6 +23,7 @@ from tanya.errors import (
     TanyaError,
 )
 from tanya.store import EmbeddedStore, Store, appending, repair, schema, segments, writing
+from tanya.types import Place
 
 
 class TestEmbedded(Conformance):
@@ -335,6 +336,49 @@ def test_planted_tables_are_refused(tmp_path: Path, planted: str) -> None:
         connection.executescript(planted)
     with pytest.raises(IndexDamaged, match="other tables"):
         EmbeddedStore.open(store.directory)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE passages SET vector = 1000000",
+        "UPDATE passages SET vector = -1",
+        "UPDATE segments SET vectors = 1 << 60",
+        "UPDATE documents SET title = 'lain'",
+        "UPDATE texts SET content = 'teks'",
+        "UPDATE texts SET content = x'ff'",
+        "UPDATE passages SET stop = stop + 1",
+        "UPDATE places SET kind = 'page'",
+        "UPDATE generations SET manifest = '{}'",
+        "UPDATE settings SET value = '1'",
+        "UPDATE state SET generation = 7",
+        "DELETE FROM state",
+        "DELETE FROM postings WHERE term = 'cuti'",
+        "DELETE FROM texts WHERE document = 3",
+        "DELETE FROM chunks",
+    ],
+)
+def test_changed_rows_are_found(tmp_path: Path, change: str) -> None:
+    store = filled(tmp_path)
+    with store.writer() as writer:
+        put(writer, make("a", "isi", places=(Place(0, 3, "row"),)))
+    store.close()
+    with closing(sqlite3.connect(store.directory / schema.DATABASE)) as connection:
+        assert connection.execute(change).rowcount > 0
+        connection.commit()
+    try:
+        with EmbeddedStore.open(store.directory) as changed:
+            assert changed.check() != []
+            if "vector" in change:
+                with pytest.raises(IndexDamaged):
+                    changed.nearest(embed(cut("cuti")), 3)
+    except IndexDamaged as error:
+        assert "index.sqlite" in str(error)
+    with suppress(IndexDamaged):
+        repair(store.directory, 1)
+        with EmbeddedStore.open(store.directory) as repaired:
+            for row in repaired.documents():
+                assert row.status == "damaged" or repaired.text(row.id) in {*TEXTS.values(), "isi"}
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ from tanya.types import Passage
 __all__ = ["Examination", "examine"]
 
 
+_STRANGE = (AttributeError, OverflowError, TypeError, ValueError)  # of values we never wrote
+
+
 @dataclass(slots=True)
 class Examination:
     """What is wrong with an index, for people and for the repair.
@@ -67,8 +70,7 @@ def examine(directory: Path, connection: sqlite3.Connection) -> Examination:
     for step in steps:
         try:
             step(found, directory, connection)
-        except (sqlite3.DatabaseError, IndexError_, TypeError, ValueError, OverflowError) as error:
-            # A file that SQLite cannot read, or that holds values of types we never wrote.
+        except (sqlite3.DatabaseError, IndexError_, *_STRANGE) as error:
             found.unreadable = True
             found.add("file", DATABASE, f"The database cannot be read ({error}).")
             break

@@ -342,17 +342,25 @@ class EmbeddedStore:
         table = np.empty((0, 4), np.int64)
         if known is not None and known.state.only_grew_into(state):
             table = known.table  # ids grow, so that what is new comes after what we have
-        rows = session.connection.execute(
+        added = session.connection.execute(
             "SELECT key, segment, vector, terms FROM passages WHERE key > ? ORDER BY key",
             (int(table[-1, 0]) if len(table) else 0,),
         )
-        new = np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 4)
+        new = np.fromiter(chain.from_iterable(added), np.int64).reshape(-1, 4)
         mine = [*(segment.number for segment in state.segments), *state.damage]
         table = np.concatenate([table, new[np.isin(new[:, 1], mine)]])
         ids, owners, places, _ = np.ascontiguousarray(table.T)
         for number, error in state.damage.items():
             if (owners == number).any():
                 raise error
+        for segment in state.segments:
+            rows = places[owners == segment.number]
+            if rows.size and not 0 <= rows.min() <= rows.max() < len(segment.rows):
+                raise IndexDamaged(
+                    f"{self.directory / schema.DATABASE} refers to vectors that are not there.",
+                    hint="Check the index and let it be repaired.",
+                    file=schema.DATABASE,
+                )
         loaded = _Passages(state, table, Vectors(state.segments, ids, owners, places))
         self._passages = loaded
         return loaded
