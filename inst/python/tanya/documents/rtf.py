@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tanya.documents.content import Content, Input, TextBuilder
 from tanya.documents.tables import add_table
+from tanya.documents.wordprocessing import style_level
 from tanya.errors import DocumentDamaged, DocumentTooLarge
 
 __all__ = ["convert"]
@@ -211,6 +212,10 @@ class _Reader:
     def _add(self, text: str) -> None:
         if self._state.destination == "title":
             self.title += text
+        elif self._state.destination == "stylesheet":
+            level = style_level(text.strip().rstrip(";"))
+            if level is not None:
+                self._outline_of_style[self._style] = level - 1
         elif not self._state.skipped and not self._state.hidden:
             self._text.append(text)
             if text == "\n" and not self._cells:

@@ -17,7 +17,7 @@ from tanya.documents.tables import add_table
 from tanya.documents.xml import Package
 from tanya.errors import DocumentDamaged
 
-__all__ = ["convert"]
+__all__ = ["convert", "style_level"]
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
@@ -38,6 +38,12 @@ _ROMAN = (
     (4, "iv"),
     (1, "i"),
 )
+
+
+def style_level(name: str) -> int | None:
+    """Level of a heading by the name of its style, in the languages of Word that are met here."""
+    match = _HEADING_NAME.match(name.strip())
+    return int(match[1]) if match else None
 
 
 def convert(file: Input) -> Content:
@@ -233,9 +239,9 @@ class _Reader:
             if properties is not None:
                 style.level = _outline(properties)
                 style.numbering = _numbering(properties)
-            named = _HEADING_NAME.match(style.name)
-            if named:
-                style.level = int(named[1])
+            named = style_level(style.name)
+            if named is not None:
+                style.level = named
             elif style.name.lower() == "title":
                 style.level = 1
             styles[element.get(f"{_W}styleId", "")] = style
