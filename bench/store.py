@@ -281,39 +281,30 @@ def keyword(directory: Path, folder: Path, passages: int) -> None:
 
 
 def growth(directory: Path, folder: Path, vectors: Floats) -> None:
-    """Adding one document to a small and to the large index."""
-    small = folder / "small"
-    store = EmbeddedStore.create(small, Manifest({}, {}, vectors.shape[1]))
-    [(document, _)] = documents(PER_DOCUMENT)
+    """Adding one document of one passage to an index, and to one of a tenth of its size."""
+    tenth = folder / "tenth"
+    if not tenth.exists():
+        build(tenth, vectors[: len(vectors) // 10])
     generator = np.random.default_rng(4)
+    texts = (passage.text for _, cut in documents(len(vectors)) for passage in cut)
 
-    def add(index: EmbeddedStore, number: int) -> None:
-        text = document.text.replace(" ", f" {number}", 3)
-        shifted = [Passage(0, len(text), text)]
+    def add(index: EmbeddedStore) -> None:
+        text = next(texts)
+        document = Document(f"x{generator.integers(10**12)}", text, "text", content_hash(text))
         with index.writer() as writer:
             writer.put(
-                Document(f"x{number}", text, "text", content_hash(text)),
-                shifted,
-                unit_rows(generator, 1, vectors.shape[1]),
+                document, [Passage(0, len(text), text)], unit_rows(generator, 1, vectors.shape[1])
             )
 
-    large = EmbeddedStore.open(directory)
-    numbers = iter(range(10_000))
-    seconds = alternate(
-        {"small": lambda: add(store, next(numbers)), "large": lambda: add(large, next(numbers))}, 15
-    )
-    figure(
-        "add_one",
-        small=seconds["small"],
-        large=seconds["large"],
-        ratio=seconds["large"] / seconds["small"],
-    )
+    small, large = EmbeddedStore.open(tenth), EmbeddedStore.open(directory)
+    seconds = alternate({"tenth": lambda: add(small), "whole": lambda: add(large)}, 25)
+    figure("add_one", **seconds, ratio=seconds["whole"] / seconds["tenth"])
     question = unit_rows(generator, 1, vectors.shape[1])
     large.nearest(question, 10)
     warm = median(lambda: large.nearest(question, 10), 5)
-    add(large, next(numbers))
+    add(large)
     figure("search_after_add", seconds=median(lambda: large.nearest(question, 10), 1), warm=warm)
-    for index in (store, large):
+    for index in (small, large):
         index.close()
 
 
