@@ -64,6 +64,7 @@ bind_answers <- function(parts) {
   new_answers(
     tibble::new_tibble(columns, nrow = length(columns[[1]])),
     threshold = attr(parts[[1]], "threshold"),
-    abstains = attr(parts[[1]], "abstains")
+    abstains = attr(parts[[1]], "abstains"),
+    asked = attr(parts[[1]], "asked")
   )
 }

@@ -230,7 +230,8 @@ answers <- function(url, seconds = 4) {
 }
 
 run_pip <- function(python, arguments, call = caller_env()) {
-  run_python(python, c("-m", "pip", "install", "--disable-pip-version-check", arguments), call)
+  options <- c("--disable-pip-version-check", if (!is_interactive()) "--quiet")
+  run_python(python, c("-m", "pip", "install", options, arguments), call)
 }
 
 run_python <- function(python, arguments, call = caller_env()) {

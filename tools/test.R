@@ -1,4 +1,5 @@
-# Runs the tests of the R package and closes with a line that counts them.
+# Runs the tests of the R package, snapshots included, and closes with a line that counts them.
+Sys.setenv(NOT_CRAN = "true")
 results <- as.data.frame(
   testthat::test_dir(
     "tests/testthat",
