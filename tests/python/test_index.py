@@ -222,3 +222,41 @@ def test_a_calibration_is_kept(index, tmp_path):
     index = Index.open(tmp_path / "made.tanya")
     index.set_calibration(None)
     assert index.reader.settings.calibration == Calibration()
+
+
+def test_an_interrupted_run_resumes_behind_what_it_embedded(index, monkeypatch):
+    from tanya import index as module
+
+    monkeypatch.setattr(module, "EMBED_AT_ONCE", 4)
+    sentences = [f"cuti {number} hari {number} karyawan tetap {number}." for number in range(90)]
+    [source] = from_texts([" ".join(sentences)], ["panjang"])
+    embedder, embedded = index.embedder, []
+    encode = type(embedder).encode_passages
+
+    def counted(self, texts, progress=None):
+        if len(embedded) == 8:
+            raise KeyboardInterrupt
+        embedded.extend(texts)
+        return encode(self, texts, progress)
+
+    monkeypatch.setattr(type(embedder), "encode_passages", counted)
+    with pytest.raises(KeyboardInterrupt):
+        index.add([source])
+    assert index.store.counts().documents == 0
+    before = list(embedded)
+    embedded[:] = ["counted from here"]
+    index.add([source])
+    assert not set(before) & set(embedded)
+    assert len(before) + len(embedded) - 1 == index.store.counts().vectors
+
+
+def test_repair_embeds_what_was_lost(index, tmp_path):
+    index.add(from_texts(["cuti dua belas hari", "karyawan tetap"], ["a", "b"]))
+    expected = index.ask(["berapa hari cuti"])
+    index.store.close()
+    for segment in (tmp_path / "made.tanya" / "vectors").iterdir():
+        segment.unlink()
+    assert Index.repair(tmp_path / "made.tanya")
+    again = Index.open(tmp_path / "made.tanya")
+    assert again.store.check() == []
+    assert [a.text for [a] in again.ask(["berapa hari cuti"])] == [a.text for [a] in expected]

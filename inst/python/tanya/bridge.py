@@ -35,9 +35,10 @@ __all__ = ["call"]
 
 Value = dict[str, Any] | str | int | float | bool | None
 Row = tuple[object, ...]
+_Identity = tuple[int, int]
 
 _FUNCTIONS: dict[str, Callable[..., Value]] = {}
-_open: dict[str, Index] = {}
+_open: dict[str, tuple[_Identity, Index]] = {}
 """Open indexes by absolute path, so that R can hold a path and nothing else."""
 _lock = RLock()
 
@@ -111,18 +112,30 @@ def _table(columns: Mapping[str, str], rows: Iterable[Row]) -> dict[str, Any]:
 def _index(path: str) -> Index:
     key = str(Path(path).absolute())
     with _lock:
+        identity = _identity(key)
+        if key in _open and _open[key][0] != identity:
+            _open.pop(key)[1].store.close()
         if key not in _open:
-            _open[key] = Index.open(Path(key))
-        return _open[key]
+            _open[key] = (identity, Index.open(Path(key)))
+        return _open[key][1]
+
+
+def _identity(path: str) -> _Identity:
+    """Tells a directory from another that was put in its place."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)
 
 
 @_exported
 def close(path: str) -> None:
     """Let go of an index's files; it opens again at the next call."""
     with _lock:
-        index = _open.pop(str(Path(path).absolute()), None)
-    if index is not None:
-        index.store.close()
+        entry = _open.pop(str(Path(path).absolute()), None)
+    if entry is not None:
+        entry[1].store.close()
 
 
 def _method(name: str) -> Method:
@@ -173,15 +186,13 @@ def _index_or_new(
         return _index(path)
     except IndexMissing:
         pair = models.preset("compact")
-        made = Index.create(
+        Index.create(
             Path(path).absolute(),
             wanted or Models(pair.embedder.id, pair.reader.id),
             settings,
             language or "indonesian",
-        )
-        with _lock:
-            _open[str(Path(path).absolute())] = made
-        return made
+        ).store.close()
+        return _index(path)
 
 
 def _sources(sources: Mapping[str, Any]) -> list[Any]:
@@ -349,8 +360,11 @@ def sync(path: str, folder: str, dry_run: bool, progress: Progress | None = None
 @_exported
 def check(path: str, repair: bool) -> Value:
     """What is wrong with the files of an index."""
-    store = EmbeddedStore.open(Path(path).absolute()) if repair else _index(path).store
-    findings = store.repair() if repair else store.check()
+    if repair:
+        close(path)
+        findings = Index.repair(Path(path).absolute())
+    else:
+        findings = _index(path).store.check()
     return _table(
         {"kind": "chr", "name": "chr", "message": "chr", "repaired": "lgl"},
         ((f.kind, f.name, f.message, f.repaired) for f in findings),

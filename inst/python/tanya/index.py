@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -22,18 +22,21 @@ from tanya.passages import PassageSettings, split
 from tanya.reading import Calibration
 from tanya.retrieval import Hit, Method, retrieve
 from tanya.sources import from_paths
-from tanya.store import EmbeddedStore, Manifest, passage_key
+from tanya.store import EmbeddedStore, Manifest, passage_key, repair
 from tanya.types import Document, Failure, Passage, Progress, Source, content_hash
 
 if TYPE_CHECKING:
     from tanya.embedding import Embedder
     from tanya.reading import Reader
-    from tanya.store import Floats, Writer
+    from tanya.store import Finding, Floats, Rebuild, Writer
 
 __all__ = ["Change", "Index", "Models"]
 
 EMBED_AT_ONCE = 512
 """Passages gathered before they are embedded: enough to sort by length, little to hold."""
+
+REPAIR_WAIT = 60.0
+"""Seconds to wait for another writer before a repair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,22 +269,45 @@ class Index:
         with self.store.rebuild(manifest) as rebuild:
             pending = rebuild.pending()
             for done, id in enumerate(pending, start=1):
-                [row] = self.store.documents([id])
-                document = Document(
-                    id=id,
-                    text=self.store.text(id),
-                    type=row.type,
-                    hash=row.hash,
-                    title=row.title,
-                    places=tuple(self.store.places(id)),
-                )
-                cut = split(document, settings, embedder.token_offsets)
-                rebuild.put(id, cut, _vectors(cut, rebuild.known, embedder))
+                cut = split(self._document(id), settings, embedder.token_offsets)
+                rebuild.put(id, cut, _vectors(cut, rebuild, embedder))
                 _report(progress, "rebuild", done, len(pending))
             rebuild.finish()
         self.models = models
         with self.store.writer() as writer:
             writer.set_setting("models", asdict(models))
+
+    @staticmethod
+    def repair(path: Path) -> list[Finding]:
+        """Put right what can be, also in an index that does not open any more.
+
+        Documents whose text is there but whose passages were lost are cut and embedded anew.
+        """
+        findings = repair(path, REPAIR_WAIT)
+        index = Index.open(path)
+        try:
+            index._restore()
+        finally:
+            index.store.close()
+        return findings
+
+    def _restore(self) -> None:
+        with self.store.writer() as writer:
+            for id in writer.pending():
+                cut = split(self._document(id), self.passage_settings, self.embedder.token_offsets)
+                writer.restore(id, cut, _vectors(cut, writer, self.embedder))
+
+    def _document(self, id: str) -> Document:
+        """A stored document as its conversion gave it."""
+        [row] = self.store.documents([id])
+        return Document(
+            id=id,
+            text=self.store.text(id),
+            type=row.type,
+            hash=row.hash,
+            title=row.title,
+            places=tuple(self.store.places(id)),
+        )
 
     def retrieve(
         self,
@@ -408,31 +434,39 @@ def _stored(
     progress: Progress | None,
 ) -> Iterator[Document]:
     passages = [passage for _, cut in waiting for passage in cut]
-    vectors = _vectors(passages, writer.known, embedder, progress)
+    vectors = _vectors(passages, writer, embedder, progress)
     first = 0
     for document, cut in waiting:
         writer.put(document, cut, vectors[first : first + len(cut)])
         first += len(cut)
         yield document
+    writer.commit()
 
 
 def _vectors(
     passages: Sequence[Passage],
-    known: Callable[[Sequence[bytes]], dict[bytes, Floats]],
+    keeper: Writer | Rebuild,
     embedder: Embedder,
     progress: Progress | None = None,
 ) -> Floats:
-    """Unit rows (n, d) of passages; only what the index does not know yet is embedded, once."""
+    """Unit rows (n, d) of passages; only what the index does not know yet is embedded, once.
+
+    Each batch is kept as soon as it is embedded, so that an interrupted run resumes behind it.
+    """
     keys = [passage_key(passage) for passage in passages]
-    vectors = known(keys)
+    vectors = keeper.known(keys)
     fresh = {
         key: f"{passage.context}\n{passage.text}" if passage.context else passage.text
         for key, passage in zip(keys, passages, strict=True)
         if key not in vectors
     }
-    if fresh:
-        embedded = embedder.encode_passages(list(fresh.values()), progress)
-        vectors = {**vectors, **dict(zip(fresh, embedded, strict=True))}
+    unknown = list(fresh)
+    for first in range(0, len(unknown), EMBED_AT_ONCE):
+        batch = unknown[first : first + EMBED_AT_ONCE]
+        embedded = embedder.encode_passages([fresh[key] for key in batch], progress)
+        keeper.keep(batch, embedded)
+        keeper.commit()
+        vectors.update(zip(batch, embedded, strict=True))
     if not keys:
         return np.empty((0, embedder.dimension), np.float32)
     return np.stack([vectors[key] for key in keys])
