@@ -2,7 +2,10 @@
 # Installs R and the R packages that tanya uses, on Debian and Ubuntu; elsewhere says what to install.
 set -euo pipefail
 
-r_packages=(cli jsonlite pillar reticulate rlang tibble ggplot2 knitr rmarkdown shiny testthat withr)
+# Imports and Suggests of DESCRIPTION.
+mapfile -t r_packages < <(
+  awk '/^(Imports|Suggests):/ {on = 1; next} /^[^ ]/ {on = 0} on {gsub(/[ ,]|\(.*\)/, ""); print}' DESCRIPTION
+)
 debian_packages=(r-base-core pandoc qpdf python3 python3-venv "${r_packages[@]/#/r-cran-}")
 
 missing_r_packages() {

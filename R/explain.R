@@ -1,0 +1,51 @@
+#' See why an answer was given, or none
+#'
+#' @description
+#' For one answer of [rag_ask()]: the passages that were read, how each was found, and the best span
+#' that the reader saw in it. The question is asked again with the same settings.
+#'
+#' @param answers Answers from [rag_ask()], or a row of them.
+#' @param row Which row to explain.
+#' @returns A tibble of class `tanya_explanation` with a row for each passage that was read, in the order in
+#'   which they were found:
+#'   * `rank`, `document`, `page`, `place`: of the passage,
+#'   * `retrieval_score`, `cosine`, `bm25`: what it was found by (see [rag_retrieve()]),
+#'   * `candidate`, `margin`, `score`: the best span in it (see [rag_ask()]),
+#'   * `verdict`: `"answer"` for the span that was given, `"below the threshold"`, or `"lower"` for
+#'     one with a lower score than the answer,
+#'   * `start`, `end`: of the span in the document's text, and `passage`.
+#' @export
+#' @examplesIf tanya::rag_available()
+#' index <- rag_index(system.file("extdata", "perusahaan", package = "tanya"))
+#' answers <- rag_ask(index, "Berapa hari cuti tahunan karyawan tetap?")
+#' rag_explain(answers)
+rag_explain <- function(answers, row = 1) {
+  asked <- attr(answers, "asked")
+  if (!inherits(answers, "tanya_answers") || is.null(asked)) {
+    abort_invalid_argument("{.arg answers} must come from {.fn rag_ask}.")
+  }
+  row <- check_count(row)
+  if (row > nrow(answers)) {
+    abort_invalid_argument("There is no row {row}: {.arg answers} has {nrow(answers)}.")
+  }
+  evidence <- engine_call("explain", c(list(question = enc2utf8(answers$question[[row]])), asked))
+  verdict <- ifelse(evidence$score >= attr(answers, "threshold"), "lower", "below the threshold")
+  verdict[match(answers$answer[[row]], evidence$candidate, nomatch = 0, incomparables = NA)] <- "answer"
+  evidence <- tibble::add_column(evidence, verdict = verdict, .after = "score")
+  tibble::new_tibble(
+    evidence,
+    nrow = nrow(evidence), class = "tanya_explanation",
+    question = answers$question[[row]], threshold = attr(answers, "threshold")
+  )
+}
+
+#' @export
+tbl_sum.tanya_explanation <- function(x, ...) {
+  header <- NextMethod()
+  names(header)[[1]] <- "Explanation"
+  c(
+    header,
+    "Question" = attr(x, "question"),
+    "Threshold" = format(round(attr(x, "threshold"), 2))
+  )
+}
