@@ -30,6 +30,7 @@
 #'   `unanswerable_declined`, `f1`, `exact_match`, `answerable_f1`, `forced_f1`, `recall_at_1`, `_3`,
 #'   `_5`, `_10`, `mrr`, `ndcg_at_10`, `ece` (expected calibration error of the score) and
 #'   `seconds_per_question`.
+#' @seealso [autoplot()][autoplot.tanya_evaluation] to plot an evaluation, [rag_compare()] to compare two.
 #' @references Rajpurkar, Jia and Liang (2018), "Know What You Don't Know: Unanswerable Questions for
 #'   SQuAD", arXiv:1806.03822.
 #' @export
@@ -54,11 +55,12 @@ rag_evaluate <- function(index, gold, ..., k = 5, threshold = NULL,
     method = check_choice(method, retrieval_methods),
     progress = progress_callback()
   ))
+  reader <- engine_call("reader", list(path = index$path))
   verdicts <- from_engine(value$verdicts)
   figures <- from_engine(value$figures)
   tibble::new_tibble(
     verdicts,
-    nrow = nrow(verdicts), class = "tanya_evaluation",
+    nrow = nrow(verdicts), class = "tanya_evaluation", threshold = threshold %||% reader$threshold,
     figures = tibble::as_tibble(set_names(as.list(figures$value), figures$figure))
   )
 }

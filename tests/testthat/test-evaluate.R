@@ -89,3 +89,17 @@ test_that("rag_explain() shows what an answer was chosen from", {
   expect_error(rag_explain(answers, 3), class = "tanya_error_invalid_argument")
   expect_error(rag_explain(data.frame()), class = "tanya_error_invalid_argument")
 })
+
+test_that("an evaluation can be plotted", {
+  skip_if_not_installed("ggplot2")
+  gold <- gold_sample()
+  evaluation <- rag_evaluate(sample_index(), gold)
+  for (type in c("reliability", "threshold", "recall")) {
+    plot <- ggplot2::autoplot(evaluation, type)
+    built <- ggplot2::ggplot_build(plot)
+    expect_gt(nrow(built$data[[length(built$data)]]), 0)
+  }
+  recall <- ggplot2::autoplot(evaluation, "recall")$data$recall
+  expect_equal(recall[[5]], summary(evaluation)$recall_at_5)
+  expect_error(ggplot2::autoplot(evaluation, "pie"), class = "tanya_error_invalid_argument")
+})
