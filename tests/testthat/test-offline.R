@@ -20,7 +20,7 @@ test_that("with the network forbidden and every socket blocked, answers stay the
   expect_true(file.exists(result), info = paste(output, collapse = "\n"))
   without <- readRDS(result)
   columns <- c("question", "answer", "document", "page", "start", "end")
-  expect_equal(without[columns], with_network[columns])
+  expect_equal(as.list(without)[columns], as.list(with_network)[columns])
   expect_equal(without$score, with_network$score, tolerance = 1e-4)
 })
 
