@@ -226,6 +226,15 @@ def test_turned_pages_are_read(angle, tmp_path):
     assert only(convert(tmp_path, "a.pdf", pdf.bytes())).text == f"{STORY[0]} {STORY[1]}"
 
 
+def test_what_is_filled_into_a_form_is_read(tmp_path):
+    pdf = Pages()
+    pdf.line(0, "Nama:")
+    pdf.canvas.acroForm.textfield(value="Budi Santoso", x=120, y=HEIGHT - 76, width=200, height=16)
+    pdf.line(2, "Tanda tangan di bawah ini.")
+    text = only(convert(tmp_path, "a.pdf", pdf.bytes())).text
+    assert " ".join(text.split()) == "Nama: Budi Santoso Tanda tangan di bawah ini."
+
+
 def scanned(pages: Sequence[str]) -> bytes:
     pdf = Pages()
     for text in pages:

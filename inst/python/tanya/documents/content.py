@@ -14,9 +14,7 @@ __all__ = ["Attachment", "Content", "Convert", "Input", "ReadOptions", "TextBuil
 
 MEBIBYTE = 1 << 20
 
-_NOT_TEXT = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f\ufeff\ufffe\uffff]|[\ud800-\udfff]|\r\n?|[\x0b\x0c]"
-)
+_NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufeff\ufffe\uffff\ud800-\udfff]\n?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +109,17 @@ Convert = Callable[[Input], Content]
 
 def clean(text: str) -> str:
     r"""Make a file's text canonical: ``\n`` ends lines, no control characters, no surrogates."""
-    return _NOT_TEXT.sub(_replacement, text)
+    # Most pieces of text are one printable line, which is much faster to find out.
+    return text if text.isprintable() else _NOT_TEXT.sub(_replacement, text)
 
 
 def _replacement(match: re.Match[str]) -> str:
-    found = match[0]
-    if found[0] in "\r\x0b\x0c":
+    first, line_end = match[0][0], match[0][1:]
+    if first == "\r":
         return "\n"
-    return "\ufffd" if "\ud800" <= found <= "\udfff" else ""
+    if first in "\x0b\x0c":
+        return "\n" + line_end
+    return ("\ufffd" if "\ud800" <= first <= "\udfff" else "") + line_end
 
 
 class TextBuilder:

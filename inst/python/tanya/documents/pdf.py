@@ -29,6 +29,7 @@ _UNREADABLE = re.compile("[\ue000-\uf8ff\ufffd\x00-\x08\x0e-\x1f]")
 _PLAUSIBLE = re.compile(
     r"[(\"'\u201c\u2018]*(?:[^\W\d_]{2,}(?:[-/'][^\W\d_]+)*|[\d.,/%-]+)[).,:;\"'\u201d]*"
 )
+_WRITTEN_ON = frozenset((pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT))
 _FEW_CHARACTERS = 50
 _OCR_SCALE = 300 / 72
 _OCR_PIXELS = 30e6
@@ -82,7 +83,7 @@ def _open(data: bytes) -> pypdfium2.PdfDocument:
 def _scan(document: pypdfium2.PdfDocument, number: int, options: ReadOptions) -> _Scan:
     label = clean(document.get_page_label(number) or "").strip()
     try:
-        page = document[number]
+        page = _with_fields(document, number)
     except pypdfium2.PdfiumError:
         return _Scan(Page((), 0.0, 0.0, label), "damaged")
     try:
@@ -105,6 +106,24 @@ def _scan(document: pypdfium2.PdfDocument, number: int, options: ReadOptions) ->
     finally:
         page.close()
     return _Scan(replace(_upright(segments, width, height), label=label), problem)
+
+
+def _with_fields(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
+    """A page with what is written in its form fields and text notes as part of its text."""
+    page = document[number]
+    if not any(kind in _WRITTEN_ON for kind in _annotations(page)):
+        return page
+    pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY)
+    page.close()
+    return document[number]
+
+
+def _annotations(page: pypdfium2.PdfPage) -> Iterator[int]:
+    for index in range(pdfium.FPDFPage_GetAnnotCount(page.raw)):
+        annotation = pdfium.FPDFPage_GetAnnot(page.raw, index)
+        if annotation:
+            yield pdfium.FPDFAnnot_GetSubtype(annotation)
+            pdfium.FPDFPage_CloseAnnot(annotation)
 
 
 def _recognised(page: pypdfium2.PdfPage, options: ReadOptions) -> Page:
