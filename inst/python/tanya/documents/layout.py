@@ -583,9 +583,9 @@ def _begins_paragraph(
         return not _REFERENCE.search(above.text)
     if _ITEM.match(line.text):
         return not _ITEM_REFERENCE.search(above.text)
-    if step > 1.5 * pitch:
-        return True
     goes_on = line.text[:1].islower() and not _ENDED.search(above.text)
+    if step > (2.5 if goes_on else 1.5) * pitch:
+        return True
     if above.cells > 1 and line.cells > 1:
         return not goes_on  # a row of a table, or a line of prose with gaps as wide
     if headings.has_sizes and abs(above.size - line.size) > 0.15 * max(above.size, line.size):
