@@ -24,14 +24,16 @@
 #'   holds a unique name for each. Both are data-masked: a column name, or
 #'   an expression such as `paste(judul, isi)`. A missing text counts as an empty document.
 #' @param models The models: the name of a preset, or a row each for embedder and reader from
-#'   [rag_models()].
+#'   [rag_models()]. `NULL` for those of the index, which for a new one are `"compact"`. Another
+#'   reader may be given at any time; another embedder needs `update = "rebuild"`.
 #' @param passages `NULL` for passages of a length that was found to work well, or
-#'   `c(tokens = , overlap = )`, or one of the two: the largest size of a passage and what it shares
-#'   with the one before it, in tokens.
-#' @param language Whose word endings keyword search looks through, for a new index: the name of a
-#'   Snowball stemmer such as `"english"`. `NULL` is `"indonesian"`.
-#' @param update `"add"` keeps what is in the index and adds to it. `"rebuild"` makes the index anew
-#'   from `x`; the old one goes on answering until the new one is whole.
+#'   `c(tokens = , overlap = )`, or one of the two: the largest size of a passage in tokens, and how
+#'   many sentences it repeats from the end of the one before it.
+#' @param language Whose word endings keyword search looks through: the name of a Snowball stemmer
+#'   such as `"english"`. `NULL` for that of the index, which for a new one is `"indonesian"`.
+#' @param update `"add"` keeps what is in the index and adds to it. `"rebuild"` first cuts and embeds
+#'   all that is in the index anew, with `models`, `passages` and `language`; the old passages go on
+#'   answering until the new ones are whole.
 #' @returns An index: a small object that holds the path of the directory, and nothing that can't be
 #'   saved with [saveRDS()] or shared by several sessions. `print()` and `summary()` look into the
 #'   directory; `summary()` gives a tibble of one row with `path`, `documents` and `passages` (how
@@ -58,7 +60,7 @@
 #' index <- rag_index(complaints, text = komentar, id = no)
 #' index
 #' rag_ask(index, "Berapa harga keripik?", filter = tahun == 2024)
-rag_index <- function(x, path = NULL, ..., text = NULL, id = NULL, models = "compact",
+rag_index <- function(x, path = NULL, ..., text = NULL, id = NULL, models = NULL,
                       passages = NULL, language = NULL, update = c("add", "rebuild")) {
   check_dots(...)
   sources <- as_sources(x, enquo(text), enquo(id))
@@ -67,7 +69,7 @@ rag_index <- function(x, path = NULL, ..., text = NULL, id = NULL, models = "com
   arguments <- list(
     path = enc2utf8(path),
     sources = sources,
-    models = models_for_engine(models),
+    models = if (!is.null(models)) models_for_engine(models),
     passages = check_passages(passages),
     update = check_choice(update, c("add", "rebuild")),
     language = if (!is.null(language)) check_string(language),

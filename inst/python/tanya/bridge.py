@@ -173,9 +173,9 @@ def build(
     settings = PassageSettings(**passages) if passages else None
     index = _index_or_new(path, wanted, settings, language)
     if update == "rebuild":
-        index.rebuild(wanted or index.models, settings, progress)
-    elif wanted is not None:
-        index.expect(wanted, settings)
+        index.rebuild(wanted or index.models, settings, language, progress)
+    else:
+        index.expect(wanted or index.models, settings, language)
     return _changes(index.add(items, progress=progress))
 
 

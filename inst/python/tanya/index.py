@@ -106,21 +106,31 @@ class Index:
         names = cast("Mapping[str, str]", store.setting("models"))
         return cls(store, Models(**names))
 
-    def expect(self, models: Models, passages: PassageSettings | None = None) -> None:
+    def expect(
+        self,
+        models: Models,
+        passages: PassageSettings | None = None,
+        language: str | None = None,
+    ) -> None:
         """Make sure that the index works as the caller thinks; another reader is just taken.
 
         Raises:
             ModelMismatch: The index was made with another embedder.
-            InvalidArgument: It was made with other passage settings.
+            InvalidArgument: It was made with other passage settings or for another language.
         """
+        made = self.store.manifest
         if models.embedder != self.models.embedder:
             embedder = load_embedder(models.embedder)
-            self.store.require(_manifest(embedder, passages, self.store.manifest.language))
-        if passages is not None and passages != self.passage_settings:
-            raise InvalidArgument(
-                f"The index has {self.passage_settings}, not {passages}.",
-                hint='Leave them out, or cut all documents anew with update = "rebuild".',
-            )
+            self.store.require(_manifest(embedder, passages, made.language))
+        for name, mine, wanted in (
+            ("passages", self.passage_settings, passages),
+            ("language", made.language, language),
+        ):
+            if wanted is not None and wanted != mine:
+                raise InvalidArgument(
+                    f"The index was made with {name} = {mine!r}, not {wanted!r}.",
+                    hint=f'Leave {name} out, or make all passages anew with update = "rebuild".',
+                )
         if models.reader != self.models.reader:
             self.set_reader(models.reader)
 
@@ -256,6 +266,7 @@ class Index:
         self,
         models: Models,
         passages: PassageSettings | None = None,
+        language: str | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Cut and embed all documents anew, with other models or settings.
@@ -265,7 +276,7 @@ class Index:
         """
         embedder = load_embedder(models.embedder)
         settings = passages or self.passage_settings
-        manifest = _manifest(embedder, settings, self.store.manifest.language)
+        manifest = _manifest(embedder, settings, language or self.store.manifest.language)
         with self.store.rebuild(manifest) as rebuild:
             pending = rebuild.pending()
             for done, id in enumerate(pending, start=1):
