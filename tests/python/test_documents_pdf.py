@@ -15,7 +15,8 @@ from reportlab.lib.utils import ImageReader, simpleSplit
 from reportlab.pdfgen.canvas import Canvas
 
 from tanya.documents import ReadOptions
-from tanya.documents.layout import HYPHEN, Line, Page, blocks, in_reading_order, join_lines
+from tanya.documents.layout import HYPHEN, Line, Page, in_reading_order
+from tanya.documents.paragraphs import blocks, seam
 from tanya.types import Document, Failure
 
 WIDTH, HEIGHT = A4
@@ -201,7 +202,7 @@ def test_a_sentence_goes_on_over_the_page(tmp_path):
     ],
 )
 def test_words_torn_at_line_ends_are_put_together(left, right, joined):
-    assert join_lines(left, right, Counter({"non-tunai": 2})) == joined
+    assert "".join(seam(left, right, Counter({"non-tunai": 2}))) + right == joined
 
 
 def test_ligatures_are_spelled_out_and_hyphens_at_line_ends_go(tmp_path):

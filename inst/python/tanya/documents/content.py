@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tanya.types import Place
@@ -161,23 +161,16 @@ class TextBuilder:
         if self._length > start:
             self._places.append(Place(start, self._length, kind, label=label, number=number))
 
-    def splice(self, content: Content, shift: int) -> None:
-        """Add another converter's text, its headings ``shift`` levels down."""
-        start = self._length
-        self._add_verbatim(content.text.strip("\n"), "\n\n")
-        lead = len(content.text) - len(content.text.lstrip("\n"))
-        offset = self._skip(start) - lead
-        for place in content.places:
-            if place.kind == "heading":
-                self._headings.append(
-                    Place(
-                        place.start + offset,
-                        place.start + offset,
-                        "heading",
-                        label=place.label,
-                        level=place.level + shift,
-                    )
-                )
+    def splice(self, content: Content) -> None:
+        """Add another converter's text with its headings."""
+        body = content.text.strip("\n")
+        self._add_verbatim(body, "\n\n")
+        shift = self._length - len(body) - (len(content.text) - len(content.text.lstrip("\n")))
+        self._headings.extend(
+            replace(place, start=place.start + shift)
+            for place in content.places
+            if place.kind == "heading"
+        )
 
     def finish(
         self, *, title: str = "", message: str = "", attachments: tuple[Attachment, ...] = ()
@@ -185,30 +178,13 @@ class TextBuilder:
         """Join the text and settle where each place begins and ends."""
         text = "".join(self._parts)
         places = [
-            Place(
-                _past_separator(text, place.start),
-                place.end,
-                place.kind,
-                label=place.label,
-                number=place.number,
-            )
-            for place in self._places
+            _trimmed(place, text)
+            for place in (*self._places, *_sections(self._headings, len(text)))
         ]
-        headings = [
-            Place(
-                _past_separator(text, place.start),
-                place.end,
-                "heading",
-                label=place.label,
-                level=place.level,
-            )
-            for place in _sections(self._headings, len(text))
-        ]
-        ordered = sorted(places + headings, key=lambda place: (place.start, -place.end))
         return Content(
             text=text,
             title=" ".join(clean(title).split()),
-            places=tuple(ordered),
+            places=tuple(sorted(places, key=lambda place: (place.start, -place.end))),
             message=message,
             attachments=attachments,
         )
@@ -225,14 +201,13 @@ class TextBuilder:
         self._parts.append(text)
         self._length += len(text)
 
-    def _skip(self, start: int) -> int:
-        return start + 2 if start else 0
 
-
-def _past_separator(text: str, start: int) -> int:
+def _trimmed(place: Place, text: str) -> Place:
+    """A place without the separator before its text."""
+    start = place.start
     while start < len(text) and text[start] in "\n ":
         start += 1
-    return start
+    return place if start == place.start else replace(place, start=start)
 
 
 def _sections(headings: list[Place], end: int) -> list[Place]:
@@ -244,7 +219,5 @@ def _sections(headings: list[Place], end: int) -> list[Place]:
             open_ends.pop()
         stop = open_ends[-1][1] if open_ends else end
         open_ends.append((heading.level, heading.start))
-        sections.append(
-            Place(heading.start, stop, "heading", label=heading.label, level=heading.level)
-        )
+        sections.append(replace(heading, end=stop))
     return sections[::-1]

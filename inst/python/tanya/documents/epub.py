@@ -40,7 +40,7 @@ def convert(file: Input) -> Content:
         except DocumentDamaged:
             missing += 1
             continue
-        builder.splice(chapter, 0)
+        builder.splice(chapter)
         heading = next((place.label for place in chapter.places if place.kind == "heading"), "")
         builder.place("section", start, label=heading or chapter.title, number=number)
     if not builder.position and "META-INF/encryption.xml" in package:

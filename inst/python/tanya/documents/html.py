@@ -67,12 +67,10 @@ def _convert(decoded: Decoded) -> Content:
     if root is None:
         return Content("", message=decoded.message)
     title = _text_of(root.find(".//title"))
-    content = _Walker(drops_furniture=True).walk(root).finish(title=title, message=decoded.message)
-    if not content.text:
-        content = (
-            _Walker(drops_furniture=False).walk(root).finish(title=title, message=decoded.message)
-        )
-    return content
+    builder = _Walker(drops_furniture=True).walk(root)
+    if not builder.position:
+        builder = _Walker(drops_furniture=False).walk(root)
+    return builder.finish(title=title, message=decoded.message)
 
 
 def _without_structure(source: str, message: str) -> Content:
@@ -120,7 +118,6 @@ class _Walker:
         self._preformatted = 0
         self._lists: list[int] = []  # next number of each open list, 0 where it has bullets
         self._bullet = ""
-        self._separator = "block"
 
     def walk(self, root: Any) -> TextBuilder:
         """Add the whole tree to the builder."""
@@ -207,8 +204,6 @@ class _Walker:
                 self._lists.pop()
             elif tag == "li":
                 self._bullet = ""
-        if tag in ("p", "ul", "ol", "table", "blockquote", "section", "div", "pre"):
-            self._separator = "block"
 
     def _text(self, text: str | None) -> None:
         if text:
@@ -228,13 +223,10 @@ class _Walker:
             return
         if self._bullet:
             # An item hangs together with its neighbours; its first paragraph carries the bullet.
-            text, self._bullet = self._bullet + text, ""
-            self._builder.line(text)
-        elif self._separator == "line":
-            self._builder.line(text)
+            self._builder.line(self._bullet + text)
+            self._bullet = ""
         else:
             self._builder.block(text)
-        self._separator = "line" if self._lists else "block"
 
     def _table(self, element: Any, rows: list[list[str]]) -> None:
         self._builder.block(_text_of(element.find("caption")))

@@ -44,7 +44,7 @@ def add_message(
     builder = TextBuilder()
     for name, value in headers.items():
         builder.line(f"{name}: {value}" if value.strip() else "")
-    builder.splice(body, 0)
+    builder.splice(body)
     notes = [body.message]
     if pictures:
         notes.append(f"{pictures} picture(s) inside the message were not read.")
@@ -121,7 +121,7 @@ def _parts(message: Message) -> tuple[Content, list[Attachment], int]:
             bodies.append(_body(part, kind))
     builder = TextBuilder()
     for body in bodies:
-        builder.splice(body, 0)
+        builder.splice(body)
     notes = dict.fromkeys(body.message for body in bodies if body.message)
     return builder.finish(message=" ".join(notes)), attachments, pictures
 

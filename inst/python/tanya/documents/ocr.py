@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tanya.documents.content import Content, Input
-from tanya.documents.layout import Line, Page, write_pages
+from tanya.documents.layout import Line, Page
+from tanya.documents.paragraphs import write_pages
 from tanya.errors import DocumentError, DocumentTimeout, DocumentUnsupported, MissingDependency
 
 __all__ = ["check", "convert", "recognise"]

@@ -13,8 +13,9 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from tanya.documents.content import Attachment, Content, Input, ReadOptions, clean
-from tanya.documents.layout import HYPHEN, Line, Page, in_reading_order, write_pages
+from tanya.documents.layout import HYPHEN, Line, Page, in_reading_order
 from tanya.documents.ocr import recognise
+from tanya.documents.paragraphs import write_pages
 from tanya.errors import DocumentDamaged, DocumentEncrypted, DocumentNeedsOcr
 
 __all__ = ["convert"]
