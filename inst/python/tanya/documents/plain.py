@@ -22,16 +22,14 @@ _MARKUP = re.compile(r"\{[#.][^}]*\}\s*$|[*`]|(?<!\w)_|_(?!\w)|!?\[([^\]]*)\]\([
 def convert_text(file: Input) -> Content:
     """Convert plain text; a form feed begins a new page."""
     decoded = decode(file.data)
-    pages = decoded.text.split("\f") if "\f" in decoded.text else []
+    pages = [clean(page) for page in decoded.text.split("\f")]
     places = []
     start = 0
-    text = clean(decoded.text)
     for number, page in enumerate(pages, 1):
-        end = min(start + len(clean(page)) + 1, len(text))
-        if page.strip():
-            places.append(Place(start, end, "page", number=number))
-        start = end
-    return Content(text, places=tuple(places), message=decoded.message)
+        if page.strip() and len(pages) > 1:
+            places.append(Place(start, start + len(page), "page", number=number))
+        start += len(page) + 1
+    return Content("\n".join(pages), places=tuple(places), message=decoded.message)
 
 
 def convert_markdown(file: Input) -> Content:
