@@ -85,7 +85,7 @@ def decode(data: bytes, declared: str = "") -> Decoded:
         raise DocumentUnsupported("The file is neither text nor of a known format.")
     if _damaged_utf8(data):
         return _decoded(data, "utf-8")
-    if declared and _is_charset(declared) and _decodes(data, declared):
+    if declared and _decodes(data, declared):
         return _decoded(data, declared)
     encoding = _guess(data)
     decoded = _decoded(data, encoding)
@@ -102,18 +102,11 @@ def _decoded(data: bytes, encoding: str) -> Decoded:
     return Decoded(text, encoding, message)
 
 
-def _is_charset(name: str) -> bool:
-    try:
-        # A codec such as "rot13" or "hex" is no character set.
-        return codecs.lookup(name)._is_text_encoding
-    except (LookupError, ValueError):
-        return False
-
-
 def _decodes(data: bytes, encoding: str) -> bool:
+    """Whether a name is that of an encoding, and the bytes are in it."""
     try:
         data.decode(encoding)
-    except (UnicodeError, ValueError):
+    except (LookupError, ValueError):
         return False
     return True
 
