@@ -23,7 +23,7 @@ sys.path.insert(0, str(TOOLS))
 from train_reader import examples as ex  # noqa: E402
 from train_reader.encoder import SpanReader  # noqa: E402
 from train_reader.export import export_adapter, merged_reader  # noqa: E402
-from train_reader.features import Batch, collate, make_windows, padded_length, plan_batches  # noqa: E402
+from train_reader.features import Window, collate, make_windows, padded_length, plan_batches  # noqa: E402
 from train_reader.scoring import (  # noqa: E402
     Scored,
     best_spans,
@@ -201,10 +201,10 @@ def test_a_killed_run_resumes_exactly_and_its_export_loads_in_peft(
     cut = replace(whole, run=str(tmp_path / "cut"))
     learn = Run.learn
 
-    def learn_until_killed(run: Run, batch: Batch, rate: float) -> float:
+    def learn_until_killed(run: Run, windows: list[Window], rate: float) -> float:
         if run.step == 3:
             raise KeyboardInterrupt
-        return learn(run, batch, rate)
+        return learn(run, windows, rate)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Run, "learn", learn_until_killed)

@@ -22,7 +22,8 @@ class Window:
 
     `ids` are token ids with special tokens; `first` and `last` (inclusive) bound the context's
     tokens; `start` and `end` are the gold tokens, both 0 (the CLS token) when the window holds
-    no answer; `offsets` are code-point offsets in the context, kept for evaluation only.
+    no answer; `offsets` are code-point offsets in the context, kept for evaluation only;
+    `handicap` is added to the margin of every span in training only.
     """
 
     ids: np.ndarray
@@ -32,13 +33,15 @@ class Window:
     end: int
     example: int
     offsets: tuple[tuple[int, int], ...] = ()
+    handicap: float = 0.0
 
 
 @dataclass(frozen=True)
 class Batch:
     """Tensors of one step: `ids` (rows, length), `keep` and `context` (rows, length) bool.
 
-    `keep` is false on padding; `context` is true on CLS and on the context's tokens.
+    `keep` is false on padding; `context` is true on CLS and on the context's tokens. `start`, `end`
+    and `handicap` are (rows,).
     """
 
     ids: torch.Tensor
@@ -46,6 +49,7 @@ class Batch:
     context: torch.Tensor
     start: torch.Tensor
     end: torch.Tensor
+    handicap: torch.Tensor
 
 
 def make_windows(
@@ -173,4 +177,5 @@ def collate(windows: Sequence[Window], pad_id: int) -> Batch:
         context=torch.from_numpy(context),
         start=torch.tensor([window.start for window in windows]),
         end=torch.tensor([window.end for window in windows]),
+        handicap=torch.tensor([window.handicap for window in windows]),
     )
