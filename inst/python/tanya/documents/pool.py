@@ -93,6 +93,8 @@ class _Worker:
             results = _ask(process, {"id": id, "path": str(path)})
         finally:
             timer.cancel()
+            if expired.is_set():
+                process.wait()  # or the next file might be sent to a dying worker
         if results is not None:
             return results
         code = _end(process)
