@@ -53,7 +53,10 @@ tbl_format_footer.tanya_answers <- function(x, setup, ...) {
 # What has to be known to read the answers right, in sentences.
 answer_notes <- function(x) {
   if (isFALSE(attr(x, "abstains"))) {
-    return("The reader was not trained to decline: scores rank answers, and every question gets one.")
+    return(paste(
+      "The reader was not trained to decline:",
+      "scores rank answers, and every question gets one."
+    ))
   }
   declined <- if (all(c("question", "answer") %in% names(x))) unique(x$question[is.na(x$answer)])
   if (length(declined) == 0) {

@@ -59,6 +59,23 @@ check_flag <- function(x, arg = caller_arg(x), call = caller_env()) {
   x
 }
 
+# tesseract's names of languages, NULL where pictures are not to be read.
+ocr_for_engine <- function(x, arg = caller_arg(x), call = caller_env()) {
+  if (is_bool(x)) {
+    return(if (x) "ind+eng")
+  }
+  if (!is_string(x) || is.na(x) || !grepl("^[[:alnum:]_/-]+([+][[:alnum:]_/-]+)*$", x)) {
+    abort_invalid_argument(
+      c(
+        "{.arg {arg}} must be `TRUE`, `FALSE`, or languages of tesseract.",
+        i = "Several go together with a plus: {.val ind+eng}."
+      ),
+      call = call
+    )
+  }
+  x
+}
+
 # `choices` in the manner of `match.arg()`: an argument left at its default is the whole vector.
 check_choice <- function(x, choices, arg = caller_arg(x), call = caller_env()) {
   if (identical(x, choices)) {
@@ -81,6 +98,25 @@ check_index <- function(x, arg = caller_arg(x), call = caller_env()) {
     )
   }
   x
+}
+
+# One row of the answers of rag_ask(), with what was asked as its attribute.
+check_answer <- function(answers, row, call = caller_env()) {
+  if (!inherits(answers, "tanya_answers") || is.null(attr(answers, "asked"))) {
+    abort_invalid_argument("{.arg answers} must come from {.fn rag_ask}.", call = call)
+  }
+  lacking <- setdiff(answer_columns, names(answers))
+  if (length(lacking) > 0) {
+    abort_invalid_argument("{.arg answers} lacks the column{?s} {.val {lacking}}.", call = call)
+  }
+  row <- check_count(row, call = call)
+  if (row > nrow(answers)) {
+    abort_invalid_argument(
+      "There is no row {row}: {.arg answers} has {nrow(answers)}.",
+      call = call
+    )
+  }
+  answers[row, ]
 }
 
 check_dots <- function(..., call = caller_env()) {

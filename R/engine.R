@@ -28,6 +28,9 @@ engine_bridge <- function(call = caller_env()) {
     if (!is.null(the$offline)) {
       engine_call("set_offline", list(offline = the$offline), call)
     }
+    for (suffix in names(the$formats)) {
+      engine_call("register_format", list(suffix = suffix, convert = the$formats[[suffix]]), call)
+    }
   }
   the$bridge
 }
@@ -50,7 +53,8 @@ load_bridge <- function() {
 unavailable_if_broken <- function(expr, choice, call) {
   tryCatch(expr, error = \(cnd) {
     python <- if (is.na(choice$python)) "Python" else cli::format_inline("{.file {choice$python}}")
-    abort_python_unavailable("broken", paste(python, "can't run the engine."), parent = cnd, call = call)
+    fact <- paste(python, "can't run the engine.")
+    abort_python_unavailable("broken", fact, parent = cnd, call = call)
   })
 }
 
@@ -97,8 +101,8 @@ start_python <- function(choice) {
 check_python_exists <- function(choice, call = caller_env()) {
   python <- choice$python
   # reticulate knows a Python of this name: one that it manages itself.
-  if (choice$running || choice$way != "RETICULATE_PYTHON" || python == "managed" || nzchar(Sys.which(python)) ||
-    file.exists(path.expand(python))) {
+  exists <- python == "managed" || nzchar(Sys.which(python)) || file.exists(path.expand(python))
+  if (choice$running || choice$way != "RETICULATE_PYTHON" || exists) {
     return(invisible())
   }
   abort_python_unavailable(

@@ -20,22 +20,16 @@
 #' answers <- rag_ask(index, "Berapa hari cuti tahunan karyawan tetap?")
 #' rag_explain(answers)
 rag_explain <- function(answers, row = 1) {
-  asked <- attr(answers, "asked")
-  if (!inherits(answers, "tanya_answers") || is.null(asked)) {
-    abort_invalid_argument("{.arg answers} must come from {.fn rag_ask}.")
-  }
-  row <- check_count(row)
-  if (row > nrow(answers)) {
-    abort_invalid_argument("There is no row {row}: {.arg answers} has {nrow(answers)}.")
-  }
-  evidence <- engine_call("explain", c(list(question = enc2utf8(answers$question[[row]])), asked))
+  answer <- check_answer(answers, row)
+  question <- list(question = enc2utf8(answer$question))
+  evidence <- engine_call("explain", c(question, attr(answer, "asked")))
   verdict <- ifelse(evidence$score >= attr(answers, "threshold"), "lower", "below the threshold")
-  verdict[match(answers$answer[[row]], evidence$candidate, nomatch = 0, incomparables = NA)] <- "answer"
+  verdict[match(answer$answer, evidence$candidate, nomatch = 0, incomparables = NA)] <- "answer"
   evidence <- tibble::add_column(evidence, verdict = verdict, .after = "score")
   tibble::new_tibble(
     evidence,
     nrow = nrow(evidence), class = "tanya_explanation",
-    question = answers$question[[row]], threshold = attr(answers, "threshold")
+    question = answer$question, threshold = attr(answers, "threshold")
   )
 }
 

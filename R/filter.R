@@ -104,7 +104,8 @@ abort_filter <- function(expr, call) {
     c(
       "{.arg filter} can't hold {.code {as_label(expr)}}.",
       i = "It compares a column with a value by `==`, `!=`, `<`, `<=`, `>`, `>=`, `%in%`, `is.na()`,
-           `startsWith(column, text)` or `grepl(text, column, fixed = TRUE)`, joined by `&`, `|`, `!`."
+           `startsWith(column, text)` or `grepl(text, column, fixed = TRUE)`, joined by `&`, `|`
+           and `!`."
     ),
     call = call
   )

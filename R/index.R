@@ -31,6 +31,10 @@
 #'   many sentences it repeats from the end of the one before it.
 #' @param language Whose word endings keyword search looks through: the name of a Snowball stemmer
 #'   such as `"english"`. `NULL` for that of the index, which for a new one is `"indonesian"`.
+#' @param ocr Whether to read pictures of text, as scanned pages are: `FALSE`, `TRUE` for texts in
+#'   Indonesian and English, or the names that tesseract has for other languages, such as
+#'   `"ind+jav"`. It needs the program tesseract and takes seconds for each page. Files that were
+#'   indexed before without all of their text are read again.
 #' @param update `"add"` keeps what is in the index and adds to it. `"rebuild"` first cuts and embeds
 #'   all that is in the index anew, with `models`, `passages` and `language`; the old passages go on
 #'   answering until the new ones are whole.
@@ -40,7 +44,8 @@
 #'   many there are), `failed` (how many files gave no text), `embedder` and `reader` (names of the
 #'   models), `size_bytes`, among others.
 #' @section Errors:
-#' `tanya_error_file_not_found`, `tanya_error_invalid_argument`, `tanya_error_model_mismatch` where
+#' `tanya_error_file_not_found`, `tanya_error_invalid_argument`, `tanya_error_missing_dependency`
+#' where `ocr` needs tesseract or a language of it, `tanya_error_model_mismatch` where
 #' the index was made with other models, `tanya_error_index_locked` while another process writes to
 #' it. `rag_open()`: `tanya_error_index_not_found`, `tanya_error_index_damaged`,
 #' `tanya_error_index_too_new`. See [tanya_error].
@@ -61,7 +66,8 @@
 #' index
 #' rag_ask(index, "Berapa harga keripik?", filter = tahun == 2024)
 rag_index <- function(x, path = NULL, ..., text = NULL, id = NULL, models = NULL,
-                      passages = NULL, language = NULL, update = c("add", "rebuild")) {
+                      passages = NULL, language = NULL, ocr = FALSE,
+                      update = c("add", "rebuild")) {
   check_dots(...)
   sources <- as_sources(x, enquo(text), enquo(id))
   temporary <- is.null(path)
@@ -73,6 +79,7 @@ rag_index <- function(x, path = NULL, ..., text = NULL, id = NULL, models = NULL
     passages = check_passages(passages),
     update = check_choice(update, c("add", "rebuild")),
     language = if (!is.null(language)) check_string(language),
+    ocr = ocr_for_engine(ocr),
     progress = progress_callback()
   )
   report_failures(engine_call("build", arguments))
@@ -151,7 +158,8 @@ print.tanya_index <- function(x, ...) {
 summary.tanya_index <- function(object, ...) {
   check_index(object, "object")
   about <- lapply(describe_index(object), \(field) field %||% NA)
-  tibble::new_tibble(lapply(about, \(field) if (length(field) == 1) field else list(field)), nrow = 1L)
+  about <- lapply(about, \(field) if (length(field) == 1) field else list(field))
+  tibble::new_tibble(about, nrow = 1L)
 }
 
 counted <- function(n, noun) {

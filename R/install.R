@@ -77,8 +77,8 @@ rag_install <- function(preset = "compact", ..., torch = c("auto", "cpu", "cuda"
 
 # Python ------------------------------------------------------------------------------------------
 
-# tanya has no business in an environment that the user made, and installing beside it would be of no
-# use.
+# tanya has no business in an environment that the user made, and installing beside it would be of
+# no use.
 check_not_overruled <- function(choice, call = caller_env()) {
   if (!choice$way %in% c("RETICULATE_PYTHON", "VIRTUAL_ENV")) {
     return(invisible())
@@ -113,7 +113,8 @@ find_starter <- function(python, call = caller_env()) {
   candidates <- python %||% c(
     Sys.which(c("python3", "python")),
     Sys.glob(c(
-      "/usr/bin/python3", "/usr/local/bin/python3", "/opt/homebrew/bin/python3", "/opt/python/*/bin/python3",
+      "/usr/bin/python3", "/usr/local/bin/python3", "/opt/homebrew/bin/python3",
+      "/opt/python/*/bin/python3",
       file.path(Sys.getenv("LOCALAPPDATA", "?"), "Programs/Python/Python3*/python.exe")
     )),
     known_starters()

@@ -14,7 +14,7 @@ progress_callback <- function(envir = caller_env()) {
         if (stage != current) {
           if (!is.null(bar)) cli::cli_progress_done(id = bar, .envir = envir)
           bar <<- cli::cli_progress_bar(
-            name = stage, total = if (total > 0) total else NA, .envir = envir
+            name = stage_label(stage), total = if (total > 0) total else NA, .envir = envir
           )
           current <<- stage
         }
@@ -24,6 +24,14 @@ progress_callback <- function(envir = caller_env()) {
     )
     invisible()
   }
+}
+
+stage_label <- function(stage) {
+  labels <- c(
+    compare = "Comparing files", read = "Reading", embed = "Embedding", rebuild = "Rebuilding",
+    download = "Downloading", install = "Installing models"
+  )
+  if (stage %in% names(labels)) labels[[stage]] else stage
 }
 
 progress_wanted <- function() {

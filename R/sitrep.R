@@ -108,8 +108,8 @@ sitrep_lines <- function(about) {
       c(
         cli::rule("Models"),
         paste0(
-          mark(models$status == "installed"), " ", format(models$preset), " ", format(models$role), " ",
-          models$model, ": ", models$status
+          mark(models$status == "installed"), " ",
+          format(models$preset), " ", format(models$role), " ", models$model, ": ", models$status
         )
       )
     },

@@ -47,11 +47,16 @@ sources_from_data <- function(x, text, id, call) {
       call = call
     )
   }
+  twice <- unique(names(x)[duplicated(names(x))])
+  if (length(twice) > 0) {
+    abort_invalid_argument("{.arg x} has several columns of the name {.val {twice}}.", call = call)
+  }
   texts <- check_text(eval_column(text, x, call), arg = "text", call = call)
   ids <- eval_column(id, x, call)
   used <- c(column_name(text), column_name(id))
-  metadata <- as.list(x)[setdiff(names(x), used)]
-  metadata <- Map(\(column, name) metadata_for_engine(as_metadata(column, name, call)), metadata, names(metadata))
+  metadata <- lapply(set_names(setdiff(names(x), used)), \(name) {
+    metadata_for_engine(as_metadata(x[[name]], name, call))
+  })
   list(
     kind = "texts",
     texts = to_engine(na_to_blank(texts)),
@@ -105,7 +110,10 @@ check_ids <- function(ids, what, call) {
   bad <- which(is.na(ids) | !nzchar(ids))
   if (length(bad) > 0) {
     abort_invalid_argument(
-      c(paste(what, "must not be missing or empty."), x = "Look at {cli::qty(length(bad))}position{?s} {bad}."),
+      c(
+        paste(what, "must not be missing or empty."),
+        x = "Look at {cli::qty(length(bad))}position{?s} {bad}."
+      ),
       details = list(positions = bad),
       call = call
     )

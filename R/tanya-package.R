@@ -15,6 +15,7 @@
 #' @keywords internal
 "_PACKAGE"
 
-# The one place for state that outlives a call: the Python bridge, once started (`bridge`), and
-# what rag_offline() was last told (`offline`, NULL where it was never called).
+# The one place for state that outlives a call: the Python bridge, once started (`bridge`), what
+# rag_offline() was last told (`offline`, NULL where it was never called), and the functions of
+# rag_register_format() by suffix (`formats`).
 the <- new.env(parent = emptyenv())

@@ -24,14 +24,15 @@
 #'   `rag_add()` gives it invisibly.
 #' @section Errors:
 #' `tanya_error_invalid_argument` for names that the index doesn't have, `tanya_error_index_locked`
-#' while another process writes to it, `tanya_error_index_read_only`, and those of [rag_index()]. See [tanya_error].
+#' while another process writes to it, `tanya_error_index_read_only`, and those of [rag_index()]. See
+#' [tanya_error].
 #' @export
 #' @examplesIf tanya::rag_available()
 #' index <- rag_index(I(c(cuti = "Cuti tahunan karyawan tetap 14 hari.")))
 #' rag_add(index, I(c(dinas = "Uang makan perjalanan dinas Rp200.000 per hari.")))
 #' rag_remove(index, "cuti")
 #' rag_documents(index)
-rag_add <- function(index, x, ..., text = NULL, id = NULL) {
+rag_add <- function(index, x, ..., text = NULL, id = NULL, ocr = FALSE) {
   check_dots(...)
   check_index(index)
   arguments <- list(
@@ -41,6 +42,7 @@ rag_add <- function(index, x, ..., text = NULL, id = NULL) {
     passages = NULL,
     update = "add",
     language = NULL,
+    ocr = ocr_for_engine(ocr),
     progress = progress_callback()
   )
   documents <- engine_call("build", arguments)
@@ -58,13 +60,14 @@ rag_remove <- function(index, document) {
 
 #' @rdname rag_add
 #' @export
-rag_sync <- function(index, folder, ..., dry_run = FALSE) {
+rag_sync <- function(index, folder, ..., ocr = FALSE, dry_run = FALSE) {
   check_dots(...)
   check_index(index)
   arguments <- list(
     path = index$path,
     folder = path.expand(check_string(folder)),
     dry_run = check_flag(dry_run),
+    ocr = ocr_for_engine(ocr),
     progress = progress_callback()
   )
   engine_call("sync", arguments)

@@ -30,10 +30,13 @@ test_that("every answer stands where it says, in every script", {
   expect_true(any(!is.na(answers$page)))
 
   awkward <- c(
-    emoji = "\U0001F600\U0001F468\u200D\U0001F469\u200D\U0001F467 Kantor pusat ada di Bandung \U0001F3E2.",
+    emoji = "\U0001F600\U0001F468\u200D\U0001F469\u200D\U0001F467 Kantor pusat di Bandung \U0001F3E2.",
     combining = "Cafe\u0301 re\u0301sume\u0301: kantor pusat ada di Bandung, e\u0301tage 3.",
     crlf = "Baris satu.\r\n\r\nKantor pusat ada di\r\nBandung.\r\nBaris tiga.\r\n",
-    arab = "\u064A\u0642\u0639 \u0627\u0644\u0645\u0642\u0631 \u0627\u0644\u0631\u0626\u064A\u0633\u064A \u0641\u064A \u0628\u0627\u0646\u062F\u0648\u0646\u063A. Kantor pusat ada di Bandung.",
+    arab = paste(
+      "\u064A\u0642\u0639 \u0627\u0644\u0645\u0642\u0631 \u0627\u0644\u0631\u0626\u064A\u0633\u064A",
+      "\u0641\u064A \u0628\u0627\u0646\u062F\u0648\u0646\u063A. Kantor pusat ada di Bandung."
+    ),
     cjk = "\u603B\u90E8\u5728\u4E07\u9686\u3002Kantor pusat ada di Bandung."
   )
   index <- text_index(awkward)
@@ -91,7 +94,8 @@ test_that("a filter narrows the documents", {
   expect_identical(rag_retrieve(index, "harga", filter = tahun > batas)$document, "baru")
   expect_identical(rag_retrieve(index, "harga", filter = tahun < !!batas)$document, "lama")
   expect_identical(rag_retrieve(index, "harga", filter = document == "lama")$document, "lama")
-  expect_match(rag_ask(index, "Berapa harga keripik?", filter = tahun == 2024, threshold = 0)$answer, "18")
+  answer <- rag_ask(index, "Berapa harga keripik?", filter = tahun == 2024, threshold = 0)
+  expect_match(answer$answer, "18")
   expect_error(
     rag_ask(index, "Berapa?", filter = bulan == 1),
     class = "tanya_error_invalid_argument"

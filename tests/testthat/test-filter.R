@@ -11,7 +11,10 @@ test_that("a filter becomes a tree", {
     )
   )
   expect_identical(translate(is.na(jenis)), list("is_na", "jenis"))
-  expect_identical(translate(startsWith(document, "notulen/")), list("starts_with", "document", "notulen/"))
+  expect_identical(
+    translate(startsWith(document, "notulen/")),
+    list("starts_with", "document", "notulen/")
+  )
   expect_identical(translate(grepl("045", nomor, fixed = TRUE)), list("contains", "nomor", "045"))
 })
 

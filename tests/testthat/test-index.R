@@ -78,11 +78,12 @@ test_that("metadata keep their types", {
   )
   index <- suppressMessages(rag_index(data, path = tempfile(), text = isi, id = no))
   documents <- rag_documents(index)
+  metadata <- set_names(documents$metadata, documents$document)
   expect_identical(
-    documents$metadata[[match("a", documents$document)]][c("tahun", "bobot", "lunas", "jenis", "tanggal")],
+    metadata$a[c("tahun", "bobot", "lunas", "jenis", "tanggal")],
     list(tahun = 2023L, bobot = 0.5, lunas = TRUE, jenis = "mi", tanggal = "2023-05-01")
   )
-  expect_null(documents$metadata[[match("b", documents$document)]]$tahun)
+  expect_null(metadata$b$tahun)
 })
 
 test_that("texts in any encoding arrive as they are", {

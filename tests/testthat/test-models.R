@@ -20,7 +20,7 @@ test_that("any model can take the place of one", {
 
 test_that("models for an index are a pair", {
   pair <- data.frame(role = c("reader", "embedder"), model = c("r", "e"))
-  expect_identical(models_for_engine(pair)[c("embedder", "reader")], list(embedder = "e", reader = "r"))
+  expect_mapequal(models_for_engine(pair), list(embedder = "e", reader = "r"))
   expect_error(models_for_engine(pair[1, ]), class = "tanya_error_invalid_argument")
   expect_error(models_for_engine(pair[c(1, 1), ]), class = "tanya_error_invalid_argument")
   expect_error(models_for_engine(1), class = "tanya_error_invalid_argument")

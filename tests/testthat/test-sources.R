@@ -44,6 +44,8 @@ test_that("columns that don't fit are named", {
     "one value per row",
     class = "tanya_error_invalid_argument"
   )
+  twins <- set_names(data, c("isi", "isi"))
+  expect_error(sources(twins, text = isi), "several", class = "tanya_error_invalid_argument")
   data$lain <- list(1, 2)
   expect_error(sources(data, text = isi), "lain", class = "tanya_error_invalid_argument")
 })
