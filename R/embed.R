@@ -25,8 +25,8 @@ rag_embed <- function(x, ..., model = "compact", role = c("none", "question", "p
   texts <- check_text(x)
   arguments <- list(
     texts = to_engine(texts[!is.na(texts)]),
-    embedder = embedder_for_engine(model),
     role = check_choice(role, c("none", "question", "passage")),
+    embedder = embedder_for_engine(model),
     progress = progress_callback()
   )
   vectors <- engine_call("embed", arguments)

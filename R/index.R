@@ -75,11 +75,12 @@ rag_index <- function(x, path = NULL, ..., text = NULL, id = NULL, models = NULL
   arguments <- list(
     path = enc2utf8(path),
     sources = sources,
-    models = if (!is.null(models)) models_for_engine(models),
     passages = check_passages(passages),
     update = check_choice(update, c("add", "rebuild")),
     language = if (!is.null(language)) check_string(language),
     ocr = ocr_for_engine(ocr),
+    # Last, for it is the first that needs Python.
+    models = if (!is.null(models)) models_for_engine(models),
     progress = progress_callback()
   )
   report_failures(engine_call("build", arguments))
