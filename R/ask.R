@@ -31,8 +31,8 @@
 #'     ([rag_text()]), counted from 1,
 #'   * `passage`: the passage around it,
 #'   * `retrieval_score`: how near the passage is to the question,
-#'   * `margin`: log-odds of the answer against "no answer here", before they are calibrated to
-#'     `score`; may be any number,
+#'   * `margin`: log-odds of the answer against "no answer here", less what its passage loses by its
+#'     rank, before they are calibrated to `score`; may be any number,
 #'   * `rank`: 1 for the best answer to a question,
 #'   * `place`: what the place is called in the document: a heading, a sheet and cell,
 #'   * `candidate`: the same as `answer`, but also there when it was declined,

@@ -43,6 +43,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+UNCALIBRATED = Calibration()
+
+
 class ByToken(torch.nn.Module):
     """Start and end logits that depend on the token alone."""
 
@@ -63,7 +66,7 @@ def reader(
     model: torch.nn.Module,
     null_trained: bool = True,
     max_length: int = 384,
-    calibration: Calibration = Calibration(),
+    calibration: Calibration = UNCALIBRATED,
 ) -> Reader:
     settings = ReaderSettings(
         "test",
@@ -331,3 +334,15 @@ def test_settings_come_from_the_card(tmp_path):
     settings = ReaderSettings.from_card(path)
     assert settings.calibration == Calibration(1.5, 0.5, 0.4)
     assert (settings.id, settings.max_length, settings.stride) == ("reader", 320, 64)
+
+
+def test_the_context_is_read_but_never_answers():
+    request = Request("berapa", ("cuti dua hari", "dua belas"), ("dua belas dua", ""))
+    [spans] = reader(DUA_BELAS).read([request])
+    assert (spans[0].passage, texts(request, spans)[0]) == (1, "dua belas")
+    for span in spans:
+        assert 0 <= span.start < span.end <= len(request.passages[span.passage])
+    assert texts(request, [s for s in spans if s.passage == 0])[0] == "dua"
+    long = Request("berapa", ("hari dua belas",), ("cuti " * 60,))
+    [spans] = reader(DUA_BELAS, max_length=40).read([long])
+    assert texts(long, spans)[0] == "dua belas"

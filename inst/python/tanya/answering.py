@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,9 +14,16 @@ from tanya.types import Place, Progress
 
 if TYPE_CHECKING:
     from tanya.embedding import Embedder
-    from tanya.reading import Reader
+    from tanya.reading import Reader, Span
     from tanya.retrieval import Hit
     from tanya.store.protocol import Store
+
+RANK_PRIOR = 3.0
+"""How fast the chance that the answer is in a passage falls with its rank r: as r to minus this.
+
+From the ranks at which the hybrid search finds the passage with the answer on TyDi QA Indonesian:
+85 % first and 96 % among the first five, as r^-3 has it.
+"""
 
 __all__ = ["Answer", "Evidence", "Occurrence", "answer", "describe_place", "explain", "page_of"]
 
@@ -48,7 +56,8 @@ class Answer:
         rank: 1-based among the answers to the question.
         text: The answer, verbatim from the document, or None where the documents hold none.
         score: Calibrated probability, in [0, 1], that ``candidate`` is right.
-        margin: The reader's log-odds; None where there was nothing to read.
+        margin: The reader's log-odds of the span and the log prior of its passage's rank, added;
+            None where there was nothing to read.
         candidate: The best span, also where it was declined; "" where there was nothing to read.
         at: Where the candidate stands, or None.
         hit: The passage it was read from, or None.
@@ -76,7 +85,7 @@ class Evidence:
     Attributes:
         hit: The passage, its rank and its retrieval scores.
         candidate: The best span that the reader saw in it, or "".
-        margin: Of that span; None where there was none.
+        margin: Of that span, as in ``Answer``; None where there was none.
         score: Of that span, in [0, 1].
         at: Where the span stands; the passage itself where there was none.
     """
@@ -90,6 +99,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """A span with its margin, log prior of its passage's rank included."""
+
     text: str
     margin: float
     at: Occurrence
@@ -142,22 +153,16 @@ def answer(
     with store.reading():
         hits = retrieve(store, embedder, questions, k, method, filter)
         requests = [
-            Request(question, tuple(hit.passage.text for hit in found))
-            for question, found in zip(questions, hits, strict=True)
+            _request(question, found) for question, found in zip(questions, hits, strict=True)
         ]
         spans = reader.read(requests, progress)
         answers = []
         for question, found, candidates in zip(questions, hits, spans, strict=True):
-            ranked = _distinct(
-                _Candidate(
-                    text=found[span.passage].passage.text[span.start : span.end],
-                    margin=span.margin,
-                    at=_occurrence(found[span.passage], span.start, span.end),
-                    hit=found[span.passage],
-                )
-                for span in candidates
+            ranked = sorted(
+                (_candidate(found[span.passage], span) for span in candidates),
+                key=lambda candidate: -candidate.margin,
             )
-            rows = _answers(question, ranked, reader, n, threshold)
+            rows = _answers(question, _distinct(ranked), reader, n, threshold)
             answers.append([_located(store, row) for row in rows])
         return answers
 
@@ -175,22 +180,45 @@ def explain(
     """Each passage that is read for a question, with the best span that the reader sees in it."""
     with store.reading():
         [hits] = retrieve(store, embedder, [question], k, method, filter)
-        [spans] = reader.read([Request(question, tuple(hit.passage.text for hit in hits))])
+        [spans] = reader.read([_request(question, hits)])
         evidence = []
         for position, hit in enumerate(hits):
             span = next((span for span in spans if span.passage == position), None)
             text = hit.passage.text
             start, end = (span.start, span.end) if span else (0, len(text))
+            margin = span.margin + _log_prior(hit) if span else None
             evidence.append(
                 Evidence(
                     hit=hit,
                     candidate=text[start:end] if span else "",
-                    margin=span.margin if span else None,
-                    score=reader.score(span.margin) if span else 0.0,
+                    margin=margin,
+                    score=0.0 if margin is None else reader.score(margin),
                     at=_locate(store, _occurrence(hit, start, end)),
                 )
             )
         return evidence
+
+
+def _request(question: str, hits: Sequence[Hit]) -> Request:
+    return Request(
+        question,
+        tuple(hit.passage.text for hit in hits),
+        tuple(hit.passage.context for hit in hits),
+    )
+
+
+def _candidate(hit: Hit, span: Span) -> _Candidate:
+    return _Candidate(
+        text=hit.passage.text[span.start : span.end],
+        margin=span.margin + _log_prior(hit),
+        at=_occurrence(hit, span.start, span.end),
+        hit=hit,
+    )
+
+
+def _log_prior(hit: Hit) -> float:
+    """Log-odds that a passage of this rank holds the answer, against the first one."""
+    return -RANK_PRIOR * math.log(hit.rank)
 
 
 def _occurrence(hit: Hit, start: int, end: int) -> Occurrence:

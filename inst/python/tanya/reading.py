@@ -109,10 +109,23 @@ class ReaderSettings:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question and the passages to look for its answer in."""
+    """One question and the passages to look for its answer in.
+
+    Attributes:
+        question: The question.
+        passages: The passages.
+        contexts: What stands above each passage in its document, such as its headings: the reader
+            sees it, but never marks an answer in it. Empty for none at all.
+    """
 
     question: str
     passages: tuple[str, ...]
+    contexts: tuple[str, ...] = ()
+
+    def lead(self, passage: int) -> str:
+        """What goes before a passage."""
+        context = self.contexts[passage] if self.contexts else ""
+        return f"{context}\n" if context else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +146,28 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class _Pair:
+    request: int
+    passage: int
+    question: str
+    lead: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Window:
-    """A slice of one (question, passage) pair that the model sees at once."""
+    """A slice of one (question, passage) pair that the model sees at once.
+
+    ``offsets`` count from the passage's lead, ``lead`` code points before the passage;
+    ``readable`` is the range of tokens that belong to the passage.
+    """
 
     request: int
     passage: int
     inputs: dict[str, list[int]]
     offsets: list[tuple[int, int]]
-    context: tuple[int, int]
+    lead: int
+    readable: tuple[int, int]
     null: int
 
     def __len__(self) -> int:
@@ -250,20 +277,22 @@ class Reader:
 
     def _windows(self, requests: Sequence[Request]) -> list[_Window]:
         pairs = [
-            (number, position, " ".join(request.question.split()), passage)
+            _Pair(
+                number, position, " ".join(request.question.split()), request.lead(position), text
+            )
             for number, request in enumerate(requests)
-            for position, passage in enumerate(request.passages)
-            if passage.strip()
+            for position, text in enumerate(request.passages)
+            if text.strip()
         ]
         for number, request in enumerate(requests):
             if not request.question.strip():
                 raise InvalidArgument(f"Question {number + 1} is blank.", position=number + 1)
         if not pairs:
             return []
-        length, stride = self._window_size([pair[2] for pair in pairs])
+        length, stride = self._window_size([pair.question for pair in pairs])
         encoded = self._tokenizer(
-            [pair[2] for pair in pairs],
-            [pair[3] for pair in pairs],
+            [pair.question for pair in pairs],
+            [pair.lead + pair.text for pair in pairs],
             truncation="only_second",
             max_length=length,
             stride=stride,
@@ -273,21 +302,25 @@ class Reader:
         windows = []
         names = [name for name in self._tokenizer.model_input_names if name in encoded]
         for row, pair in enumerate(encoded["overflow_to_sample_mapping"]):
-            request, passage, _, _ = pairs[pair]
-            sides = encoded.sequence_ids(row)
-            if 1 not in sides:
-                continue  # The passage holds nothing that the tokenizer knows, not even <unk>.
-            first = sides.index(1)
-            last = len(sides) - 1 - sides[::-1].index(1)
+            offsets = encoded["offset_mapping"][row]
+            lead = len(pairs[pair].lead)
+            readable = [
+                token
+                for token, side in enumerate(encoded.sequence_ids(row))
+                if side == 1 and offsets[token][1] > lead
+            ]
+            if not readable:
+                continue  # All of it is lead, or nothing that the tokenizer knows, not even <unk>.
             ids = encoded["input_ids"][row]
             cls = self._tokenizer.cls_token_id
             windows.append(
                 _Window(
-                    request=request,
-                    passage=passage,
+                    request=pairs[pair].request,
+                    passage=pairs[pair].passage,
                     inputs={name: encoded[name][row] for name in names},
-                    offsets=encoded["offset_mapping"][row],
-                    context=(first, last + 1),
+                    offsets=offsets,
+                    lead=lead,
+                    readable=(readable[0], readable[-1] + 1),
                     null=ids.index(cls) if cls in ids else 0,
                 )
             )
@@ -335,8 +368,8 @@ class Reader:
             cls = torch.tensor([window.null for window in batch])
             null = start[rows, cls] + end[rows, cls]
             position = torch.arange(length)
-            first = torch.tensor([[window.context[0]] for window in batch])
-            last = torch.tensor([[window.context[1]] for window in batch])
+            first = torch.tensor([[window.readable[0]] for window in batch])
+            last = torch.tensor([[window.readable[1]] for window in batch])
             outside = (position < first) | (position >= last)
             start = start.masked_fill(outside, _NEVER)
             end = end.masked_fill(outside, _NEVER)
@@ -374,8 +407,8 @@ class Reader:
             for start, end, logit in zip(item.starts, item.ends, item.logits, strict=True):
                 span = _widen(
                     text,
-                    item.window.offsets[start][0],
-                    item.window.offsets[end][1],
+                    max(item.window.offsets[start][0] - item.window.lead, 0),
+                    item.window.offsets[end][1] - item.window.lead,
                     boundaries[number],
                 )
                 if span is not None:
