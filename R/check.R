@@ -101,11 +101,11 @@ check_index <- function(x, arg = caller_arg(x), call = caller_env()) {
 }
 
 # One row of the answers of rag_ask(), with what was asked as its attribute.
-check_answer <- function(answers, row, call = caller_env()) {
+check_answer <- function(answers, row, columns, call = caller_env()) {
   if (!inherits(answers, "tanya_answers") || is.null(attr(answers, "asked"))) {
     abort_invalid_argument("{.arg answers} must come from {.fn rag_ask}.", call = call)
   }
-  lacking <- setdiff(answer_columns, names(answers))
+  lacking <- setdiff(columns, names(answers))
   if (length(lacking) > 0) {
     abort_invalid_argument("{.arg answers} lacks the column{?s} {.val {lacking}}.", call = call)
   }

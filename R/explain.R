@@ -20,7 +20,7 @@
 #' answers <- rag_ask(index, "Berapa hari cuti tahunan karyawan tetap?")
 #' rag_explain(answers)
 rag_explain <- function(answers, row = 1) {
-  answer <- check_answer(answers, row)
+  answer <- check_answer(answers, row, c("question", "answer"))
   question <- list(question = enc2utf8(answer$question))
   evidence <- engine_call("explain", c(question, attr(answer, "asked")))
   verdict <- ifelse(evidence$score >= attr(answers, "threshold"), "lower", "below the threshold")

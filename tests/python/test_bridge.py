@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,3 +168,70 @@ def test_explaining_shows_every_passage_that_was_read(path):
         text = call("text", path=path, document=item["document"])
         assert text[item["start"] - 1 : item["end"]] == item["candidate"]
         assert 0 <= item["score"] <= 1
+
+
+def files(*paths: Path) -> dict[str, Any]:
+    return {"kind": "paths", "paths": [str(path) for path in paths]}
+
+
+@pytest.fixture
+def own_format() -> Iterator[Callable[[Any], None]]:
+    """Registers a converter for .catatan until the test ends."""
+    yield lambda convert: call("register_format", suffix=".catatan", convert=convert)
+    call("register_format", suffix=".catatan", convert=None)
+
+
+def test_files_are_read_without_an_index(tmp_path, no_sockets):
+    (tmp_path / "a.md").write_text("# Cuti 😀\n\nDua belas hari.", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("", encoding="utf-8")
+    read, empty = rows(call("read", sources=files(tmp_path)))
+    assert (read["document"], read["status"], read["message"]) == ("a.md", "ok", None)
+    assert read["characters"] == len(read["text"])
+    [heading] = json.loads(read["places"])
+    assert (heading["kind"], heading["label"], heading["number"]) == ("heading", "Cuti 😀", None)
+    assert read["text"][heading["start"] - 1 : heading["end"]].endswith("Dua belas hari.")
+    assert (empty["status"], empty["text"], empty["places"]) == ("empty", None, "[]")
+    reply = bridge.call("read", {"sources": files(tmp_path / "nowhere")})
+    assert reply["error"]["code"] == "file_not_found"
+
+
+def test_a_registered_format_is_read_until_it_is_taken_away(tmp_path, own_format):
+    path = tmp_path / "a.catatan"
+    path.write_text("isi", encoding="utf-8")
+    own_format(lambda name: {"text": f"{Path(name).name} dibaca"})
+    [row] = rows(call("read", sources=files(path)))
+    assert (row["text"], row["type"]) == ("a.catatan dibaca", "catatan")
+    own_format(lambda name: {"error": "tinta habis"})
+    [row] = rows(call("read", sources=files(path)))
+    assert (row["status"], row["text"]) == ("failed", None)
+    assert "tinta habis" in row["message"]
+    own_format(None)
+    [row] = rows(call("read", sources=files(path)))
+    assert row["text"] == "isi"
+
+
+def test_a_new_format_is_tried_on_files_that_could_not_be_read(path, tmp_path, own_format):
+    folder = tmp_path / "berkas"
+    folder.mkdir()
+    (folder / "a.catatan").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    (folder / "b.txt").write_text("karyawan", encoding="utf-8")
+    built = rows(call("build", path=path, sources=files(folder), models=MODELS))
+    assert [row["change"] for row in built] == ["failed", "new"]
+    own_format(lambda name: {"text": "cuti"})
+    for dry_run in (True, False):
+        synced = rows(call("sync", path=path, folder=str(folder), dry_run=dry_run))
+        changes = {row["document"]: row["change"] for row in synced}
+        assert changes == {"a.catatan": "changed", "b.txt": "unchanged"}
+    assert call("text", path=path, document="a.catatan") == "cuti"
+    again = rows(call("sync", path=path, folder=str(folder), dry_run=False))
+    assert {row["change"] for row in again} == {"unchanged"}
+
+
+def test_ocr_reaches_the_converters(path, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("tanya.documents.ocr.check", asked.append)
+    (tmp_path / "a.txt").write_text("karyawan", encoding="utf-8")
+    call("read", sources=files(tmp_path / "a.txt"), ocr="ind")
+    call("build", path=path, sources=files(tmp_path / "a.txt"), models=MODELS, ocr="ind+eng")
+    call("read", sources=files(tmp_path / "a.txt"), ocr=None)
+    assert asked == ["ind", "ind+eng"]

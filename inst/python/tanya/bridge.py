@@ -12,6 +12,7 @@ import math
 import platform
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -21,6 +22,8 @@ import numpy as np
 from tanya import models
 from tanya.answering import Answer, Occurrence, describe_place, page_of
 from tanya.assessment import Gold, assess, recalibrate, summarise
+from tanya.documents import ReadOptions
+from tanya.documents import read as read_documents
 from tanya.errors import IndexMissing, InvalidArgument, TanyaError
 from tanya.evaluation import paired_bootstrap
 from tanya.index import Change, Index, Models
@@ -29,7 +32,7 @@ from tanya.reading import Calibration
 from tanya.retrieval import Method
 from tanya.sources import from_paths, from_texts
 from tanya.store import EmbeddedStore
-from tanya.types import Progress
+from tanya.types import Document, Failure, Place, Progress
 
 __all__ = ["call"]
 
@@ -40,6 +43,8 @@ _Identity = tuple[int, int]
 _FUNCTIONS: dict[str, Callable[..., Value]] = {}
 _open: dict[str, tuple[_Identity, Index]] = {}
 """Open indexes by absolute path, so that R can hold a path and nothing else."""
+_formats: dict[str, Callable[[Path], str]] = {}
+"""The user's own converters by suffix; every reading takes them from here."""
 _lock = RLock()
 
 
@@ -165,6 +170,7 @@ def build(
     passages: Mapping[str, int] | None = None,
     update: str = "add",
     language: str | None = None,
+    ocr: str | None = None,
     progress: Progress | None = None,
 ) -> Value:
     """Make an index or add to one. See ``Index.add`` and ``Index.rebuild``."""
@@ -176,7 +182,7 @@ def build(
         index.rebuild(wanted or index.models, settings, language, progress)
     else:
         index.expect(wanted or index.models, settings, language)
-    return _changes(index.add(items, progress=progress))
+    return _changes(index.add(items, options=_options(ocr), progress=progress))
 
 
 def _index_or_new(
@@ -219,6 +225,83 @@ def _values(column: Mapping[str, Any]) -> list[Any]:
     for number in missing if isinstance(missing, (list, tuple)) else [missing]:
         values[int(number) - 1] = None
     return values
+
+
+def _options(ocr: str | None) -> ReadOptions:
+    return ReadOptions(ocr=ocr or "", custom=dict(_formats))
+
+
+@_exported
+def register_format(suffix: str, convert: Callable[[str], Mapping[str, str]] | None) -> None:
+    """Read files of a suffix with a function of the caller, or no longer where it is None.
+
+    Args:
+        suffix: In lower case, with its dot.
+        convert: From a path to ``{"text": ...}``, or to ``{"error": message}``, because an error
+            of R's would come as one of reticulate's.
+    """
+    if convert is None:
+        _formats.pop(suffix, None)
+    else:
+        _formats[suffix] = partial(_convert, convert)
+
+
+def _convert(convert: Callable[[str], Mapping[str, str]], path: Path) -> str:
+    reply = convert(str(path))
+    if "error" in reply:
+        raise RuntimeError(reply["error"])
+    return reply["text"]
+
+
+_TEXTS = {
+    "document": "chr",
+    "path": "chr",
+    "type": "chr",
+    "title": "chr",
+    "pages": "int",
+    "characters": "int",
+    "status": "chr",
+    "message": "chr",
+    "text": "chr",
+    "places": "json",
+}
+
+
+@_exported
+def read(
+    sources: Mapping[str, Any], ocr: str | None = None, progress: Progress | None = None
+) -> Value:
+    """Texts of files with the places in them, without an index. See ``documents.read``."""
+    items = read_documents(_sources(sources), options=_options(ocr), progress=progress)
+    return _table(_TEXTS, map(_text_row, items))
+
+
+def _text_row(item: Document | Failure) -> Row:
+    """A row of ``_TEXTS``."""
+    shared = (item.id, item.path or None, item.type or None)
+    if isinstance(item, Failure):
+        return (*shared, None, None, None, item.status, item.message, None, [])
+    return (
+        *shared,
+        item.title or None,
+        item.pages,
+        len(item.text),
+        "ok",
+        item.message or None,
+        item.text,
+        [_place_row(place) for place in item.places],
+    )
+
+
+def _place_row(place: Place) -> dict[str, object]:
+    return {
+        "kind": place.kind,
+        "label": place.label or None,
+        "number": place.number,
+        "level": place.level or None,
+        "start": place.start + 1,
+        "end": place.end,
+    }
 
 
 @_exported
@@ -349,12 +432,18 @@ def remove(path: str, documents: str | Sequence[str]) -> Value:
 
 
 @_exported
-def sync(path: str, folder: str, dry_run: bool, progress: Progress | None = None) -> Value:
+def sync(
+    path: str,
+    folder: str,
+    dry_run: bool,
+    ocr: str | None = None,
+    progress: Progress | None = None,
+) -> Value:
     """Make the index follow a folder, or say what that would do."""
-    index = _index(path)
+    index, options = _index(path), _options(ocr)
     if dry_run:
-        return _changes(index.compare(Path(folder)))
-    return _changes(index.sync(Path(folder), progress=progress))
+        return _changes(index.compare(Path(folder), options=options))
+    return _changes(index.sync(Path(folder), options=options, progress=progress))
 
 
 @_exported

@@ -16,6 +16,7 @@ import numpy as np
 
 from tanya.answering import Answer, Evidence, answer, explain
 from tanya.documents import ReadOptions, file_hash, read
+from tanya.documents.registry import suffix_of
 from tanya.errors import FileMissing, InvalidArgument
 from tanya.models import load_embedder, load_reader
 from tanya.passages import PassageSettings, split
@@ -196,9 +197,10 @@ class Index:
         with self.store.writer() as writer:
             before = self.store.hashes()
             held = _held(before, sources)
+            partly = self._partly_read(options)
             fresh: list[Source] = []
             for done, source in enumerate(sources, start=1):
-                if _is_unchanged(source, held[source.id]):
+                if _is_unchanged(source, held[source.id]) and partly.isdisjoint(held[source.id]):
                     changes.update((id, Change(id, "unchanged")) for id in held[source.id])
                 else:
                     fresh.append(source)
@@ -215,15 +217,30 @@ class Index:
             changes[row.id] = Change(row.id, "unchanged", row.status, row.message)
         return list(changes.values())
 
-    def compare(self, folder: Path) -> list[Change]:
-        """What ``sync`` would do, without doing it."""
+    def _partly_read(self, options: ReadOptions | None) -> set[str]:
+        """Documents with less text than they might give with these options.
+
+        Their files have not changed, but what can read them has: OCR was off, or the caller had
+        no converter of his own.
+        """
+        if options is None or not (options.ocr or options.custom):
+            return set()
+        return {
+            row.id
+            for row in self.store.documents()
+            if row.path and row.message and (options.ocr or suffix_of(row.path) in options.custom)
+        }
+
+    def compare(self, folder: Path, *, options: ReadOptions | None = None) -> list[Change]:
+        """What ``sync`` would do with these options, without doing it."""
         if not folder.is_dir():
             raise FileMissing(f"There is no folder {str(folder)!r}.", path=str(folder))
         sources = from_paths([folder])
         held = _held(self.store.hashes(), sources)
+        partly = self._partly_read(options)
         changes = []
         for source in sources:
-            if _is_unchanged(source, held[source.id]):
+            if _is_unchanged(source, held[source.id]) and partly.isdisjoint(held[source.id]):
                 rows = self.store.documents(list(held[source.id]))
                 changes += [Change(row.id, "unchanged", row.status, row.message) for row in rows]
             else:

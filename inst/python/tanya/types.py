@@ -107,6 +107,11 @@ class Document:
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     message: str = ""
 
+    @property
+    def pages(self) -> int | None:
+        """Number of pages or slides with text; None for formats without any."""
+        return sum(place.kind in ("page", "slide") for place in self.places) or None
+
     def page_at(self, offset: int) -> int | None:
         """Number of the page (or slide) that holds the code point at ``offset``."""
         return next(

@@ -41,12 +41,11 @@ def read_text(
 
 def insert_document(connection: sqlite3.Connection, document: Document, indexed_at: str) -> int:
     """Insert all of a document but its passages; returns its key."""
-    pages = [place for place in document.places if place.kind in ("page", "slide")]
     key = _insert_row(
         connection,
         document,
         title=document.title,
-        pages=len(pages) or None,
+        pages=document.pages,
         characters=len(document.text),
         indexed_at=indexed_at,
         status="indexed",
