@@ -130,7 +130,7 @@ test_that("an index takes formats and OCR too, and tries again what it could not
 })
 
 test_that("a scanned page is read with OCR, and asked for without", {
-  skip_if_no_python()
+  skip_if_no_engine()
   skip_if(!nzchar(Sys.which("tesseract")), "tesseract is not here")
   skip_if_not(capabilities("png"))
   folder <- withr::local_tempdir()
@@ -142,4 +142,10 @@ test_that("a scanned page is read with OCR, and asked for without", {
   grDevices::dev.off()
   expect_true(is.na(rag_read(file)$text))
   expect_match(rag_read(file, ocr = TRUE)$text, "Cuti tahunan dua belas hari")
+
+  index <- suppressMessages(rag_index(folder, tempfile(fileext = ".tanya")))
+  expect_identical(rag_add(index, folder)$change, "unchanged")
+  expect_identical(rag_add(index, folder, ocr = TRUE)$change, "changed")
+  expect_identical(rag_add(index, folder)$change, "unchanged")
+  expect_match(rag_text(index, "pindai.png"), "Cuti tahunan dua belas hari")
 })

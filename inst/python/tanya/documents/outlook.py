@@ -6,11 +6,13 @@ import io
 
 from oxmsg import Message
 from oxmsg.attachment import Attachment as OutlookAttachment
+from oxmsg.domain.constants import PID_DISPLAY_NAME
 from oxmsg.recipient import Recipient
 
 from tanya.documents.content import Attachment, Content, Input, clean
 from tanya.documents.html import convert_string
 from tanya.documents.mail import add_message, decoded_header
+from tanya.errors import DocumentUnsupported
 
 __all__ = ["convert"]
 
@@ -45,5 +47,14 @@ def _body(message: Message) -> Content:
 
 
 def _attachment(attachment: OutlookAttachment, number: int) -> Attachment:
-    name = attachment.file_name or f"attachment-{number}"
-    return Attachment.of(name, attachment.file_bytes or b"")
+    shown = attachment.properties.str_prop_value(PID_DISPLAY_NAME)
+    data = attachment.file_bytes
+    name = attachment.file_name or shown or f"attachment-{number}"
+    return Attachment(name, _refuse) if data is None else Attachment.of(name, data)
+
+
+def _refuse() -> bytes:
+    raise DocumentUnsupported(
+        "The attachment is not kept as a file: it is a message, an object or a link.",
+        hint="If it is a message, save it as a file of its own.",
+    )
