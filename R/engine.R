@@ -25,6 +25,7 @@ is_python_interrupt <- function(cnd) {
 engine_bridge <- function(call = caller_env()) {
   if (is.null(the$bridge)) {
     the$bridge <- engine_start(call)
+    engine_call("set_notifier", list(notify = notify), call)
     if (!is.null(the$offline)) {
       engine_call("set_offline", list(offline = the$offline), call)
     }
@@ -34,6 +35,9 @@ engine_bridge <- function(call = caller_env()) {
   }
   the$bridge
 }
+
+# What the engine has to say in the middle of a call: that it waits for another process.
+notify <- function(text) cli::cli_inform(c(i = "{text}"))
 
 engine_start <- function(call = caller_env()) {
   choice <- choose_python()

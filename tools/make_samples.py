@@ -144,8 +144,14 @@ def pdf_styles(kind: str) -> dict[str, ParagraphStyle]:
 
     def heading(name: str, more: float, before: float) -> ParagraphStyle:
         return ParagraphStyle(
-            name, parent=body, fontName="Times-Bold", fontSize=size + more,
-            leading=(size + more) * 1.3, spaceBefore=before, spaceAfter=2, keepWithNext=1,
+            name,
+            parent=body,
+            fontName="Times-Bold",
+            fontSize=size + more,
+            leading=(size + more) * 1.3,
+            spaceBefore=before,
+            spaceAfter=2,
+            keepWithNext=1,
             **centre,
         )
 
@@ -171,15 +177,25 @@ def write_pdf(meta: dict[str, str], blocks: list[Block], path: Path) -> None:
         else:
             cells = [[Paragraph(escape(t), styles["cell"]) for t in row] for row in block.rows]
             table = Table(cells, colWidths=[width / len(cells[0])] * len(cells[0]))
-            table.setStyle([("GRID", (0, 0), (-1, -1), 0.5, colors.grey),
-                            ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                            ("BACKGROUND", (0, 0), (-1, 0), colors.whitesmoke)])
+            table.setStyle(
+                [
+                    ("GRID", (0, 0), (-1, -1), 0.5, colors.grey),
+                    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                    ("BACKGROUND", (0, 0), (-1, 0), colors.whitesmoke),
+                ]
+            )
             story += [table, Spacer(1, 10)]
     canvas = type("Canvas", (NumberedCanvas,), {"header": meta["header"]})
     SimpleDocTemplate(
-        str(path), pagesize=A4, leftMargin=2.8 * cm, rightMargin=2.8 * cm,
-        topMargin=2.6 * cm, bottomMargin=2.4 * cm,
-        title=meta["title"], subject=meta["subject"], author=COMPANY,
+        str(path),
+        pagesize=A4,
+        leftMargin=2.8 * cm,
+        rightMargin=2.8 * cm,
+        topMargin=2.6 * cm,
+        bottomMargin=2.4 * cm,
+        title=meta["title"],
+        subject=meta["subject"],
+        author=COMPANY,
     ).build(story, canvasmaker=canvas)
 
 

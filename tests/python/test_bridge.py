@@ -235,3 +235,21 @@ def test_ocr_reaches_the_converters(path, tmp_path, monkeypatch):
     call("build", path=path, sources=files(tmp_path / "a.txt"), models=MODELS, ocr="ind+eng")
     call("read", sources=files(tmp_path / "a.txt"), ocr=None)
     assert asked == ["ind", "ind+eng"]
+
+
+def test_a_second_writer_says_that_it_waits(path):
+    from threading import Thread
+
+    from tanya.store import EmbeddedStore
+
+    said: list[str] = []
+    call("set_notifier", notify=said.append)
+    other = EmbeddedStore.open(path)
+    with other.writer():
+        waiting = Thread(target=lambda: call("remove", path=path, documents="a"))
+        waiting.start()
+        while not said and waiting.is_alive():
+            waiting.join(0.05)
+    waiting.join(20)
+    assert len(said) == 1 and not waiting.is_alive()
+    assert [row["document"] for row in rows(call("documents", path=path))] == ["b"]

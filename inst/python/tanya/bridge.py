@@ -122,7 +122,23 @@ def _index(path: str) -> Index:
             _open.pop(key)[1].store.close()
         if key not in _open:
             _open[key] = (identity, Index.open(Path(key)))
-        return _open[key][1]
+        index = _open[key][1]
+        index.on_wait = _notify
+        return index
+
+
+_notifiers: list[Callable[[str], object]] = []
+
+
+@_exported
+def set_notifier(notify: Callable[[str], object]) -> None:
+    """Tell R what a person should know while a call is under way."""
+    _notifiers[:] = [notify]
+
+
+def _notify(text: str) -> None:
+    for notify in _notifiers:
+        notify(text)
 
 
 def _identity(path: str) -> _Identity:
@@ -319,7 +335,7 @@ def describe(path: str) -> Value:
         "passages": counts.passages,
         "language": store.manifest.language,
         "created": store.manifest.created,
-        "size_bytes": counts.bytes,
+        "size_bytes": float(counts.bytes),
     }
 
 
@@ -466,7 +482,7 @@ def compact(path: str, progress: Progress | None = None) -> Value:
     store = _index(path).store
     before = store.counts().bytes
     store.compact(progress=progress)
-    return {"before": before, "after": store.counts().bytes}
+    return {"before": float(before), "after": float(store.counts().bytes)}
 
 
 _HITS = {

@@ -29,7 +29,7 @@ from tanya.types import Document, Failure, Passage, Progress, Source, content_ha
 if TYPE_CHECKING:
     from tanya.embedding import Embedder
     from tanya.reading import Reader
-    from tanya.store import Finding, Floats, Rebuild, Writer
+    from tanya.store import Finding, Floats, Rebuild, Waiting, Writer
 
 __all__ = ["Change", "Index", "Models"]
 
@@ -73,11 +73,15 @@ class Index:
     Args:
         store: The documents.
         models: The embedder that made the vectors, and the reader.
+
+    Attributes:
+        on_wait: Told, in words, when another process is writing and we wait for it.
     """
 
     def __init__(self, store: EmbeddedStore, models: Models) -> None:
         self.store = store
         self.models = models
+        self.on_wait: Waiting | None = None
 
     @classmethod
     def create(
@@ -164,13 +168,13 @@ class Index:
         """Read with another model from now on; its own calibration replaces a fitted one."""
         load_reader(name, self.embedder)
         self.models = Models(self.models.embedder, name)
-        with self.store.writer() as writer:
+        with self.store.writer(on_wait=self.on_wait) as writer:
             writer.set_setting("models", asdict(self.models))
             writer.set_setting("calibration", None)
 
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Score and decline with these figures from now on; None for the reader's own."""
-        with self.store.writer() as writer:
+        with self.store.writer(on_wait=self.on_wait) as writer:
             writer.set_setting("calibration", calibration and asdict(calibration))
 
     def add(
@@ -194,7 +198,7 @@ class Index:
         """
         embedder, settings = self.embedder, self.passage_settings
         changes: dict[str, Change] = {}
-        with self.store.writer() as writer:
+        with self.store.writer(on_wait=self.on_wait) as writer:
             before = self.store.hashes()
             held = _held(before, sources)
             partly = self._partly_read(options)
@@ -276,7 +280,7 @@ class Index:
 
     def remove(self, documents: Sequence[str]) -> int:
         """Remove documents; ids that are not there are left out. Returns how many were."""
-        with self.store.writer() as writer:
+        with self.store.writer(on_wait=self.on_wait) as writer:
             return writer.remove(documents)
 
     def rebuild(
@@ -294,7 +298,7 @@ class Index:
         embedder = load_embedder(models.embedder)
         settings = passages or self.passage_settings
         manifest = _manifest(embedder, settings, language or self.store.manifest.language)
-        with self.store.rebuild(manifest) as rebuild:
+        with self.store.rebuild(manifest, on_wait=self.on_wait) as rebuild:
             pending = rebuild.pending()
             for done, id in enumerate(pending, start=1):
                 cut = split(self._document(id), settings, embedder.token_offsets)
@@ -302,7 +306,7 @@ class Index:
                 _report(progress, "rebuild", done, len(pending))
             rebuild.finish()
         self.models = models
-        with self.store.writer() as writer:
+        with self.store.writer(on_wait=self.on_wait) as writer:
             writer.set_setting("models", asdict(models))
 
     @staticmethod
@@ -320,7 +324,7 @@ class Index:
         return findings
 
     def _restore(self) -> None:
-        with self.store.writer() as writer:
+        with self.store.writer(on_wait=self.on_wait) as writer:
             for id in writer.pending():
                 cut = split(self._document(id), self.passage_settings, self.embedder.token_offsets)
                 writer.restore(id, cut, _vectors(cut, writer, self.embedder))

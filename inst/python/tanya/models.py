@@ -171,7 +171,7 @@ _ALL_PRESETS = (
             role="reader",
             sources=("package",),
             null_trained=True,
-            licence="MIT",
+            licence="CC-BY-SA-4.0",
             languages=("id", "en"),
         ),
     ),
