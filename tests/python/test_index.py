@@ -68,6 +68,7 @@ def test_a_changed_file_replaces_its_old_text(index, folder):
     (folder / "cuti.txt").write_text("cuti karyawan", encoding="utf-8")
     changes = by_document(index.add(from_paths([folder])))
     assert changes == {"cuti.txt": "changed", "sub/hari.md": "unchanged"}
+    assert list(changes) == ["cuti.txt", "sub/hari.md"]
     assert index.store.text("cuti.txt") == "cuti karyawan"
     assert all("belas" not in hit.passage.text for [hit, *_] in index.retrieve(["dua belas"]))
 

@@ -219,7 +219,8 @@ class Index:
             [id for id, c in changes.items() if c.change == "unchanged"]
         ):
             changes[row.id] = Change(row.id, "unchanged", row.status, row.message)
-        return list(changes.values())
+        in_order = _held(dict.fromkeys(changes, ""), sources)
+        return [changes[id] for source in sources for id in in_order[source.id]]
 
     def _partly_read(self, options: ReadOptions | None) -> set[str]:
         """Documents with less text than they might give with these options.
