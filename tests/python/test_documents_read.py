@@ -148,10 +148,15 @@ def test_an_interrupt_reaches_the_caller(tmp_path, bad_converters):
     folder = tmp_path / "files"
     folder.mkdir()
     sources = write(folder, a__txt="HANG")
+    # A shell starts its background jobs with interrupts ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        list(read(sources, options=ReadOptions(workers=1, timeout=60)))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(read(sources, options=ReadOptions(workers=1, timeout=60)))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_scripts_need_no_main_guard(tmp_path):
