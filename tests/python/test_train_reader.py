@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ pytest.importorskip("sklearn")
 sys.path.insert(0, str(TOOLS))
 
 from train_reader import examples as ex  # noqa: E402
+from train_reader import office  # noqa: E402
 from train_reader.encoder import SpanReader  # noqa: E402
 from train_reader.export import export_adapter, merged_reader  # noqa: E402
 from train_reader.features import Window, collate, make_windows, padded_length, plan_batches  # noqa: E402
@@ -44,7 +46,7 @@ def question(number: int) -> ex.Example:
     text, place = TEXTS[number], PLACES[number]
     return ex.Example(
         id=f"q{number}",
-        language="id",
+        source="id",
         question=f"Di mana Pabrik {number + 1} berdiri?",
         context=text,
         title="Pabrik",
@@ -145,6 +147,79 @@ def test_reshaped_passages_keep_the_answer_where_it_says() -> None:
         for text, start in shaped.answers:
             assert shaped.context[start : start + len(text)] == text
         assert shaped.answerable
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_other_numbers_keep_the_answer_and_what_is_no_quantity(seed: int) -> None:
+    text = "Pasal 7: dua belas hari, Rp75.000 per hari sampai pukul 08.30 (SK-045/2024), Rp75.000."
+    answer = "Rp75.000 per hari"
+    example = replace(
+        QUESTIONS[0],
+        question="Kalau dua belas hari, berapa? Rp75.000?",
+        context=text,
+        answers=((answer, text.index(answer)),),
+    )
+    made = ex.renumbered(example, random.Random(seed))
+    form = (
+        r"Pasal 7: (\w+) belas hari, Rp(\d\d\.000) per hari sampai pukul (\d\d)\.(\d\d) "
+        r"\(SK-045/2024\), Rp\2\."
+    )
+    words, rupiah, hour, minute = re.fullmatch(form, made.context).groups()
+    assert made.question == f"Kalau {words} belas hari, berapa? Rp{rupiah}?"
+    assert made.answers == ((f"Rp{rupiah} per hari", made.context.index("Rp")),)
+    assert int(hour) < 24
+    assert int(minute) < 60
+
+
+def test_a_heading_moves_the_answer() -> None:
+    headed = ex.under_heading(QUESTIONS[0])
+    assert headed.context == f"Pabrik\n{TEXTS[0]}"
+    ((text, start),) = headed.answers
+    assert headed.context[start : start + len(text)] == text
+
+
+OFFICE = """### kantor-cuti | id
+@ BAB II > Cuti
+<<<
+Cuti tahunan 12 hari kerja.
+Cuti besar 30 hari kalender.
+Cuti haid dua hari.
+>>>
+? Berapa lama cuti tahunan? | libur setahun berapa hari
+! tahunan [[12 hari kerja]]
+x Berapa lama cuti sakit?
+"""
+
+
+def test_office_texts_are_read_and_split(tmp_path: Path) -> None:
+    (tmp_path / "kantor.txt").write_text(OFFICE, encoding="utf-8")
+    (passage,) = office.read_office(tmp_path)
+    assert passage.heading == "BAB II > Cuti"
+    assert passage.text[passage.facts[0].start : passage.facts[0].end] == "12 hari kerja"
+    other = replace(passage, slug="gudang-cuti")
+    train, held_out = office.office_split([other, passage])
+    assert [example.answerable for example in train] == [True, True, False]
+    assert {office.domain(example) for example in train} == {"kantor"}
+    assert {office.domain(example) for example in held_out} == {"gudang"}
+    assert held_out[-1].context == "Cuti besar 30 hari kalender.\nCuti haid dua hari."
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("[[12 hari kerja]]", "12 hari kerja", r"no \[\[answer"),
+        ("tahunan [[12", "[[13", "occurs 0 times"),
+        ("! tahunan [[12 hari kerja]]\n", "", "no answer to"),
+        ("| id", "| fr", "not in form"),
+        ("x Berapa", "z Berapa", "neither question nor answer"),
+    ],
+)
+def test_office_texts_out_of_form_are_refused(
+    tmp_path: Path, old: str, new: str, complaint: str
+) -> None:
+    (tmp_path / "kantor.txt").write_text(OFFICE.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(office.OfficeError, match=complaint):
+        office.read_office(tmp_path)
 
 
 def test_a_negative_is_not_joined_with_its_answer() -> None:

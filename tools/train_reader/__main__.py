@@ -7,6 +7,7 @@ import json
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+from .office import read_office, summary
 from .training import Settings, train
 
 
@@ -33,9 +34,13 @@ def main() -> None:
     fitter.add_argument("--base", required=True)
     fitter.add_argument("--adapter", type=Path, required=True)
     fitter.add_argument("--version", default="0.1.0")
-    fitter.add_argument("--limit", type=int, default=100_000, help="questions per language")
+    fitter.add_argument("--limit", type=int, default=100_000, help="questions per source")
+    commands.add_parser("office", help="check and count the office texts")
     options = vars(parser.parse_args())
     command = options.pop("command")
+    if command == "office":
+        print(json.dumps(summary(read_office())))
+        return
     if command == "train":
         train(Settings(**options))
         return

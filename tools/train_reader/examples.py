@@ -22,13 +22,14 @@ SHINGLE_WORDS = 13
 class Example:
     """One question about one context.
 
-    `answers` holds `(text, start)` pairs, `start` in code points of `context`; it is empty when
+    `source` names the collection that it is from: "id", "en" or "office". `answers` holds
+    `(text, start)` pairs, `start` in code points of `context`; it is empty when
     the context does not answer the question. `absent` holds answers known from elsewhere that
     the context of a made negative must never contain.
     """
 
     id: str
-    language: str
+    source: str
     question: str
     context: str
     title: str
@@ -41,7 +42,7 @@ class Example:
         return bool(self.answers)
 
 
-def read_examples(path: Path, language: str) -> list[Example]:
+def read_examples(path: Path, source: str) -> list[Example]:
     """Read a JSON-lines file of questions and check every answer against its context."""
     examples = []
     with path.open(encoding="utf-8") as lines:
@@ -54,7 +55,7 @@ def read_examples(path: Path, language: str) -> list[Example]:
             examples.append(
                 Example(
                     id=str(row["id"]),
-                    language=language,
+                    source=source,
                     question=row["question"].strip(),
                     context=row["context"],
                     title=row.get("title", "").replace("_", " "),
@@ -214,8 +215,8 @@ def passage_shaped(
 ) -> Example:
     """Reshape a context into what the engine's splitter gives.
 
-    Joins the context with a neighbouring paragraph, cuts whole sentences around the answer down
-    to `max_chars` code points, and sometimes puts a heading line on top.
+    Joins the context with a neighbouring paragraph, and cuts whole sentences around the answer
+    down to `max_chars` code points.
     """
     neighbours = [text for text in neighbours if not _mentions(text, example.absent)]
     parts, home = [example.context], 0
@@ -227,20 +228,12 @@ def passage_shaped(
     text = joint.join(parts)
     answers = tuple((answer, start + offset) for answer, start in example.answers)
     low, high = _sentence_window(text, answers[0] if answers else None, rng, max_chars, offset)
-    heading = ""
-    if rng.random() < 0.4:
-        heading = (example.title or _heading_from(text)) + rng.choice(["\n", "\n\n"])
-    shift = len(heading) - low
     kept = tuple(
-        (answer, start + shift)
+        (answer, start - low)
         for answer, start in answers
         if start >= low and start + len(answer) <= high
     )
-    return replace(example, context=heading + text[low:high], answers=kept)
-
-
-def _heading_from(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text)[:3])
+    return replace(example, context=text[low:high], answers=kept)
 
 
 def _sentence_window(
@@ -262,3 +255,84 @@ def _sentence_window(
             first -= 1
         else:
             last += 1
+
+
+_DIGITS = re.compile(r"(?<![\w/-])(?:Rp ?|US\$|[$€£])?(\d[\d.,]*\d|\d)(?![\w/-])")
+_COUNTED = re.compile(
+    r"(^|\n)\W*$|\b(pasal|ayat|bab|nomor|no\.|lampiran|article|section)\W*$", re.IGNORECASE
+)
+_CLOCK = re.compile(r"([01]?\d|2[0-3])([.:])[0-5]\d")
+_YEAR = re.compile(r"(19|20)\d\d")
+_SMALL = {
+    "id": ["dua", "tiga", "empat", "lima", "enam", "tujuh", "delapan", "sembilan", "sepuluh"],
+    "en": ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
+}
+
+
+def renumbered(example: Example, rng: random.Random) -> Example:
+    """Put other numbers in the place of those in the context, and the same ones in the question.
+
+    What is asked for then has to be read, and cannot be learned by heart. Times stay times, years
+    stay years, round sums stay round; numbers of articles and codes are left alone. A number
+    that occurs twice is replaced by the same one both times.
+    """
+    words = {}
+    for small in _SMALL.values():
+        words.update(zip(small, rng.sample(small, len(small)), strict=True))
+    numbers: dict[str, str] = {}
+    edits = []
+    for match in _DIGITS.finditer(example.context):
+        if not _COUNTED.search(example.context[max(0, match.start() - 12) : match.start()]):
+            numbers.setdefault(match[1], _other_number(match[1], rng))
+            edits.append((*match.span(1), numbers[match[1]]))
+    for match in re.finditer(r"\w+", example.context):
+        if match[0] in words:
+            edits.append((*match.span(), words[match[0]]))
+    edits.sort()
+
+    def moved(offset: int) -> int:
+        return offset + sum(len(new) - (end - start) for start, end, new in edits if end <= offset)
+
+    bounds = {at for text, start in example.answers for at in (start, start + len(text))}
+    if any(start < at < end for start, end, _ in edits for at in bounds):
+        return example
+    context = _edited(example.context, edits)
+    question = re.sub(
+        r"\d[\d.,]*\d|\d|[^\W\d]+", lambda m: numbers.get(m[0], words.get(m[0], m[0])), example.question
+    )
+    answers = tuple(
+        (context[moved(start) : moved(start + len(text))], moved(start))
+        for text, start in example.answers
+    )
+    return replace(example, context=context, question=question, answers=answers)
+
+
+def _edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    parts, done = [], 0
+    for start, end, new in edits:
+        parts += [text[done:start], new]
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def _other_number(old: str, rng: random.Random) -> str:
+    if _YEAR.fullmatch(old):
+        return str(int(old) + rng.randint(-9, 9))
+    clock = _CLOCK.fullmatch(old)
+    if clock:
+        hour = f"{rng.randrange(24):0{len(clock[1])}d}"
+        return f"{hour}{clock[2]}{rng.choice(['00', '15', '30', '45'])}"
+    kept = len(old.rstrip("0.,"))
+    digits = [rng.choice("123456789") if ch.isdigit() else ch for ch in old[:kept]]
+    return "".join(digits) + old[kept:]
+
+
+def under_heading(example: Example) -> Example:
+    """Put the title above the context, as the engine puts headings above a passage.
+
+    Where there is none, the context's first words stand in for it.
+    """
+    heading = example.title or " ".join(re.findall(r"\w+", example.context)[:3])
+    shift = len(heading) + 1
+    answers = tuple((text, start + shift) for text, start in example.answers)
+    return replace(example, context=f"{heading}\n{example.context}", answers=answers)

@@ -13,7 +13,6 @@ from peft import PeftModel
 from safetensors.torch import save_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-from .examples import read_examples
 from .features import make_windows
 from .scoring import (
     Scored,
@@ -24,6 +23,7 @@ from .scoring import (
     is_right,
     squad_scores,
 )
+from .training import validation_examples
 
 BASE_MODEL = "intfloat/multilingual-e5-small"
 MAX_LENGTH = 384
@@ -107,15 +107,15 @@ def merged_reader(base: str, adapter: Path) -> Callable[[torch.Tensor, torch.Ten
 
 
 def evaluate_adapter(data: Path, base: str, adapter: Path, limit: int) -> dict[str, Scored]:
-    """Read up to `limit` questions of both validation sets with the shipped files, in float32."""
+    """Read up to `limit` questions of each validation set with the shipped files, in float32."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     reader = merged_reader(base, adapter)
     sets = {}
-    for language in ("id", "en"):
-        examples = read_examples(data / f"{language}.valid.jsonl", language)
+    for source in ("id", "en", "office"):
+        examples = validation_examples(data, source)
         examples = examples[:: -(-len(examples) // limit)]
         windows = make_windows(examples, tokenizer, MAX_LENGTH, STRIDE, True)
-        sets[language] = best_spans(
+        sets[source] = best_spans(
             reader, examples, windows, tokenizer.pad_token_id, MAX_ANSWER_TOKENS
         )
     return sets
@@ -128,9 +128,9 @@ def calibrate(data: Path, base: str, adapter: Path, version: str, limit: int) ->
     calibration = fit_calibration(scored)
     margin = best_margin(scored)
     metrics = {}
-    for language, one in sets.items():
+    for source, one in sets.items():
         error = expected_calibration_error(calibration.score(one.margin), is_right(one))
-        metrics[f"{language}.valid"] = {
+        metrics[f"{source}.valid"] = {
             **{name: round(value, 2) for name, value in squad_scores(one, margin).items()},
             "ece": round(error, 4),
             "questions": len(one.margin),

@@ -25,10 +25,13 @@ from .examples import (
     entity_swapped,
     passage_shaped,
     read_examples,
+    renumbered,
     retrieved_negatives,
+    under_heading,
     without_overlap,
 )
 from .features import Batch, Window, collate, make_windows, plan_batches, thin_windows
+from .office import foreign_negatives, office_split, read_office
 from .parallel import GradientTeam
 from .scoring import best_spans, squad_scores
 
@@ -78,52 +81,74 @@ def build_shares(settings: Settings) -> tuple[list[Share], dict[str, list[str]]]
     Returns the shares and, per context, the neighbouring contexts to join it with.
     """
     rng = random.Random(settings.seed)
-    data = Path(settings.data)
     shares: list[Share] = []
     neighbours: dict[str, list[str]] = {}
-    for language in ("id", "en"):
-        train = read_examples(data / f"{language}.train.jsonl", language)
-        held_out = read_examples(data / f"{language}.valid.jsonl", language)
-        kept = without_overlap(train, held_out)
-        log(settings, {"language": language, "read": len(train), "kept": len(kept)})
-        contexts = list(dict.fromkeys(example.context for example in kept))
-        index = ContextIndex(contexts)
+    for source in ("id", "en"):
+        train = read_examples(Path(settings.data) / f"{source}.train.jsonl", source)
+        kept = without_overlap(train, validation_examples(settings.data, source))
+        log(settings, {"source": source, "read": len(train), "kept": len(kept)})
+        index = ContextIndex(list(dict.fromkeys(example.context for example in kept)))
         titled = any(example.title for example in kept)
         neighbours.update(same_title(kept) if titled else alike(index))
-        pools = {
-            "answerable": [example for example in kept if example.answerable],
-            "unanswerable": [example for example in kept if not example.answerable],
-            "retrieved": retrieved_negatives(kept, index, rng),
-            "removed": answer_removed(kept),
-            "swapped": entity_swapped(kept, rng) if language == "en" else [],
-        }
-        for name, pool in pools.items():
-            per_cycle = min(CYCLE[language, name], 2 * len(pool))
-            shares.append(Share(f"{language}.{name}", pool, per_cycle))
-            log(settings, {"share": f"{language}.{name}", "pool": len(pool), "draw": per_cycle})
+        shares += shares_of(source, kept, retrieved_negatives(kept, index, rng), settings, rng)
+    office, _ = office_split(read_office())
+    shares += shares_of("office", office, foreign_negatives(office, rng), settings, rng)
     return shares, neighbours
 
 
-CYCLE = {
-    ("id", "answerable"): 5426,
-    ("id", "unanswerable"): 4230,
-    ("id", "retrieved"): 800,
-    ("id", "removed"): 400,
-    ("id", "swapped"): 0,
-    ("en", "answerable"): 7000,
-    ("en", "unanswerable"): 3636,
-    ("en", "retrieved"): 1200,
-    ("en", "removed"): 1500,
-    ("en", "swapped"): 2500,
-}
-"""Examples drawn per cycle: one pass over Indonesian and a quarter of one over English.
+def shares_of(
+    source: str,
+    examples: Sequence[Example],
+    retrieved: Sequence[Example],
+    settings: Settings,
+    rng: random.Random,
+) -> list[Share]:
+    """Return the shares of one source: its own questions, and the negatives made from them."""
+    pools = {
+        "answerable": [example for example in examples if example.answerable],
+        "unanswerable": [example for example in examples if not example.answerable],
+        "retrieved": retrieved,
+        "removed": answer_removed(examples),
+        "swapped": entity_swapped(examples, rng),
+    }
+    shares = []
+    for name, pool in pools.items():
+        per_cycle = min(CYCLE.get((source, name), 0), 2 * len(pool))
+        shares.append(Share(f"{source}.{name}", pool, per_cycle))
+        log(settings, {"share": f"{source}.{name}", "pool": len(pool), "draw": per_cycle})
+    return shares
 
-Half of each language's draw is unanswerable. With fewer in English, the margins of the two
-languages would not mean the same chance, and one calibration could not serve both.
+
+def validation_examples(data: str | Path, source: str) -> list[Example]:
+    """Return a source's validation questions."""
+    if source == "office":
+        return office_split(read_office())[1]
+    return read_examples(Path(data) / f"{source}.valid.jsonl", source)
+
+
+CYCLE = {
+    ("id", "answerable"): 4000,
+    ("id", "unanswerable"): 3400,
+    ("id", "retrieved"): 600,
+    ("id", "removed"): 400,
+    ("en", "answerable"): 5000,
+    ("en", "unanswerable"): 2600,
+    ("en", "retrieved"): 800,
+    ("en", "removed"): 1000,
+    ("en", "swapped"): 1800,
+    ("office", "answerable"): 6000,
+    ("office", "unanswerable"): 2000,
+    ("office", "retrieved"): 1500,
+    ("office", "removed"): 2000,
+}
+"""Examples drawn per cycle.
+
+About half of each source's draw is unanswerable. With fewer in English, the margins of the
+sources would not mean the same chance, and one calibration could not serve all.
 """
 
 
-HANDICAP = {"id": 0.0, "en": 5.0}
+HANDICAP = {"id": 0.0, "en": 5.0, "office": 0.0}
 """Added to the margins of all spans in training, so that the reader learns margins lower by this.
 
 Most of the English unanswerable questions here are made, and easier than those that people write:
@@ -171,17 +196,26 @@ def cycle_windows(
             share.examples[order[i % len(order)]] for i in range(begin, begin + share.per_cycle)
         ]
     rng = random.Random(f"{settings.seed}-{cycle}")
-    shaped = [
-        passage_shaped(example, neighbours.get(example.context, []), rng, rng.randint(500, 1100))
-        if rng.random() < 0.35
-        else example
-        for example in drawn
-    ]
+    shaped = [varied(example, neighbours, rng) for example in drawn]
     windows = make_windows(shaped, tokenizer, settings.max_length, settings.stride, False)
     return [
-        replace(window, handicap=HANDICAP[shaped[window.example].language])
+        replace(window, handicap=HANDICAP[shaped[window.example].source])
         for window in thin_windows(windows, rng)
     ]
+
+
+def varied(example: Example, neighbours: dict[str, list[str]], rng: random.Random) -> Example:
+    """Give the example another shape, and office texts other numbers, every now and then."""
+    office = example.source == "office"
+    if office and rng.random() < 0.5:
+        example = renumbered(example, rng)
+    # The neighbours of an office text are other organisations', whose rules may answer as well.
+    near = [] if office else neighbours.get(example.context, [])
+    shaped = rng.random() < (0.6 if office else 0.35)
+    if shaped:
+        example = passage_shaped(example, near, rng, rng.randint(500, 1100))
+    headed = 0.8 * bool(example.title) if office else 0.4 * shaped
+    return under_heading(example) if rng.random() < headed else example
 
 
 def batch_stream(
@@ -252,28 +286,28 @@ def log(settings: Settings, row: dict) -> None:
 
 
 VALIDATION_QUESTIONS = 800
-"""At most this many questions per language are asked during the training."""
+"""At most this many questions per source are asked during the training."""
 
 
 class Validator:
-    """Scores a reader on the validation questions of each language."""
+    """Scores a reader on the validation questions of each source."""
 
     def __init__(self, settings: Settings, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Read and tokenise some questions of each validation file."""
+        """Read and tokenise some validation questions of each source."""
         self._sets = {}
         self._pad_id = tokenizer.pad_token_id
-        for language in ("id", "en"):
-            examples = read_examples(Path(settings.data) / f"{language}.valid.jsonl", language)
+        for source in ("id", "en", "office"):
+            examples = validation_examples(settings.data, source)
             examples = examples[:: -(-len(examples) // VALIDATION_QUESTIONS)]
             windows = make_windows(examples, tokenizer, settings.max_length, settings.stride, True)
-            self._sets[language] = (examples, windows)
+            self._sets[source] = (examples, windows)
 
     def scores(self, reader: SpanReader) -> dict[str, dict[str, float]]:
-        """Return rounded SQuAD scores at margin 0 per language."""
+        """Return rounded SQuAD scores at margin 0 per source."""
         rows = {}
-        for language, (examples, windows) in self._sets.items():
+        for source, (examples, windows) in self._sets.items():
             scored = best_spans(reader, examples, windows, self._pad_id)
-            rows[language] = {k: round(v, 2) for k, v in squad_scores(scored, 0.0).items()}
+            rows[source] = {k: round(v, 2) for k, v in squad_scores(scored, 0.0).items()}
         return rows
 
 
