@@ -172,6 +172,23 @@ def test_bfloat16_is_close_and_says_so(embedder: Embedder, tiny_embedder: Path) 
     assert reduced.fingerprint.sha256 == embedder.fingerprint.sha256
 
 
+def test_a_processor_without_bfloat16_computes_in_float32(
+    embedder: Embedder, tiny_embedder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "has_fast_bfloat16", lambda: False)
+    elsewhere = Embedder(tiny_embedder, model="tiny", precision="bfloat16")
+    assert np.array_equal(elsewhere.encode(MIXED), embedder.encode(MIXED))
+    assert elsewhere.fingerprint.precision == "bfloat16"
+
+
+def test_padded_batches_give_the_same_vectors(
+    embedder: Embedder, tiny_embedder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "pack", lambda encoder, dtype: None)
+    padded = Embedder(tiny_embedder, model="tiny")
+    np.testing.assert_allclose(padded.encode(MIXED), embedder.encode(MIXED), atol=1e-5)
+
+
 def test_fingerprint_survives_json(embedder: Embedder) -> None:
     stored = json.loads(json.dumps(embedder.fingerprint.to_dict()))
     assert EmbedderFingerprint.from_dict({**stored, "added_later": 1}) == embedder.fingerprint
