@@ -28,7 +28,7 @@ from tanya.evaluation import calibration_error, f1
 from tanya.index import Index, Models
 from tanya.models import READERS_OF_THE_PACKAGE, load_embedder, load_reader, preset, resolve
 from tanya.reading import Request
-from tanya.retrieval import Method
+from tanya.retrieval import Method, Search
 from tanya.sources import from_texts
 from tanya.types import content_hash
 
@@ -103,14 +103,14 @@ def quality(path: Path, k: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         index = Index.create(Path(folder) / "i", Models(pair.embedder.id, pair.reader.id))
         index.add(from_texts(contexts, [content_hash(context) for context in contexts]))
-        near = index.retrieve(questions, k, Method.COSINE)
+        near = index.retrieve(questions, Search(k, Method.COSINE))
         first = [index.store.text(hits[0].passage.document) for hits in near]
         recipe = [pipeline(question, text) for question, text in zip(questions, first, strict=True)]
         several = [
             max((pipeline(question, hit.passage.text) for hit in hits), key=lambda span: span[1])
             for question, hits in zip(questions, near, strict=True)
         ]
-        ours = [ranked[0] for ranked in index.ask(questions, k=k)]
+        ours = [ranked[0] for ranked in index.ask(questions, Search(k))]
         index.store.close()
     show("recipe", gold, [Reply(text, score, True) for text, score in recipe])
     show("all passages", gold, [Reply(text, score, True) for text, score in several])

@@ -25,6 +25,7 @@ from tanya.evaluation import calibration_error, exact_match, f1
 from tanya.index import Index, Models
 from tanya.models import load_reader, preset
 from tanya.reading import Reader, Request
+from tanya.retrieval import Search
 from tanya.sources import from_texts
 from tanya.types import content_hash
 
@@ -86,10 +87,10 @@ def read_open(
     index.add(from_texts(contexts, [content_hash(context) for context in contexts]))
     started = time.perf_counter()
     asked = [question.text for question in questions]
-    answers = [ranked[0] for ranked in index.ask(asked, k=k, threshold=0.0)]
+    answers = [ranked[0] for ranked in index.ask(asked, Search(k), threshold=0.0)]
     seconds = time.perf_counter() - started
     replies = [Reply(answer.candidate or None, answer.score) for answer in answers]
-    ranked = [[hit.passage.document for hit in hits] for hits in index.retrieve(asked, 5)]
+    ranked = [[hit.passage.document for hit in hits] for hits in index.retrieve(asked)]
     own = [content_hash(question.context) for question in questions]
     recalls = {
         f"recall_at_{depth}": fmean(

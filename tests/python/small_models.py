@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["HubCache", "save_embedder", "save_reader"]
+__all__ = ["HubCache", "save_cross_encoder", "save_embedder", "save_reader"]
 
 WORDS = ("apa", "siapa", "berapa", "hari", "cuti", "tahunan", "karyawan", "tetap", "dua", "belas")
 
@@ -79,7 +79,15 @@ def save_reader(directory: Path) -> Path:
     return directory
 
 
-def _save_bert(kind: type, directory: Path) -> None:
+def save_cross_encoder(directory: Path, labels: int = 1) -> Path:
+    """Save a sentence-transformers cross-encoder of two layers."""
+    from transformers import BertForSequenceClassification
+
+    _save_bert(BertForSequenceClassification, directory, labels)
+    return directory
+
+
+def _save_bert(kind: type, directory: Path, labels: int = 2) -> None:
     import torch
     from transformers import BertConfig, BertTokenizerFast
 
@@ -99,6 +107,7 @@ def _save_bert(kind: type, directory: Path) -> None:
         intermediate_size=64,
         max_position_embeddings=64,
         initializer_range=0.3,
+        num_labels=labels,
     )
     kind(config).save_pretrained(directory)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tanya import models
+from tanya import embedding, models
 from tanya.errors import FileMissing, InvalidArgument, ModelMismatch
 from tanya.index import Change, Index, Models
 from tanya.passages import PassageSettings
 from tanya.reading import Calibration
-from tanya.retrieval import Method
+from tanya.retrieval import Method, Search
 from tanya.sources import from_paths, from_texts
 
 INDONESIAN = Models("naufalihsan/indonesian-sbert-large", "Rifky/Indobert-QA")
@@ -108,7 +109,7 @@ def test_sync_of_a_missing_folder_removes_nothing(index, folder, tmp_path):
 def test_answers_are_pieces_of_the_text(index):
     names = [f"teks-{number}" for number in range(len(DIFFICULT))]
     index.add(from_texts(DIFFICULT, names))
-    for ranked in index.ask(["berapa hari cuti", "apa", "😀", "عيد"], n=10, k=10):
+    for ranked in index.ask(["berapa hari cuti", "apa", "😀", "عيد"], Search(k=10), n=10):
         for answer in ranked:
             text = index.store.text(answer.at.document)
             assert text == DIFFICULT[names.index(answer.at.document)]
@@ -118,7 +119,7 @@ def test_answers_are_pieces_of_the_text(index):
 
 def test_equal_answers_are_grouped_and_never_overlap(index):
     index.add(from_texts(["cuti dua belas hari"] * 3, ["a", "b", "c"]))
-    ranked = index.ask(["berapa hari cuti"], n=20, k=10)[0]
+    ranked = index.ask(["berapa hari cuti"], Search(k=10), n=20)[0]
     assert len({answer.text.casefold() for answer in ranked}) == len(ranked)
     first = ranked[0]
     assert first.support == 3
@@ -149,23 +150,23 @@ def test_filters_choose_documents(index):
     columns = {"tahun": [2023, 2024, None]}
     index.add(from_texts(["cuti dua hari", "cuti belas hari", "hari"], ["a", "b", "c"], columns))
     for method in Method:
-        [hits] = index.retrieve(["cuti hari"], 5, method, [">=", "tahun", 2024])
+        [hits] = index.retrieve(["cuti hari"], Search(5, method, [">=", "tahun", 2024]))
         assert [hit.passage.document for hit in hits] == ["b"]
-    [[answer]] = index.ask(["apa"], filter=["==", "tahun", 1999])
+    [[answer]] = index.ask(["apa"], Search(filter=["==", "tahun", 1999]))
     assert answer.text is None
 
 
 def test_methods_rank_by_what_they_say(index):
     index.add(from_texts(["cuti tahunan karyawan", "dua belas", "siapa apa"], ["a", "b", "c"]))
-    [by_words] = index.retrieve(["belas"], 5, Method.KEYWORD)
+    [by_words] = index.retrieve(["belas"], Search(5, Method.KEYWORD))
     assert [hit.passage.document for hit in by_words] == ["b"]
     for method in (Method.COSINE, Method.HYBRID):
-        [hits] = index.retrieve(["belas"], 5, method)
+        [hits] = index.retrieve(["belas"], Search(5, method))
         assert [hit.rank for hit in hits] == [1, 2, 3]
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
         assert all(-1.001 <= hit.cosine <= 1.001 for hit in hits)
     with pytest.raises(InvalidArgument):
-        index.retrieve(["belas"], 0)
+        Search(k=0)
 
 
 def test_an_index_opens_again_with_its_models(index, tmp_path):
@@ -211,7 +212,7 @@ def test_rebuild_embeds_anew_and_keeps_the_documents(index, tiny_embedder):
     assert index.models == other
     assert index.store.counts().passages > old
     assert index.passage_settings == PassageSettings(tokens=12)
-    [hits] = index.retrieve(["karyawan tetap"], 3, Method.KEYWORD)
+    [hits] = index.retrieve(["karyawan tetap"], Search(3, Method.KEYWORD))
     assert hits[0].passage.document == "b"
 
 
@@ -261,3 +262,38 @@ def test_repair_embeds_what_was_lost(index, tmp_path):
     again = Index.open(tmp_path / "made.tanya")
     assert again.store.check() == []
     assert [a.text for [a] in again.ask(["berapa hari cuti"])] == [a.text for [a] in expected]
+
+
+def test_an_index_keeps_its_precision(indonesian, folder, tmp_path):
+    fast = replace(INDONESIAN, precision="bfloat16")
+    made = Index.create(tmp_path / "fast.tanya", fast)
+    made.add(from_paths([folder]))
+    made.store.close()
+    opened = Index.open(tmp_path / "fast.tanya")
+    assert opened.embedder.fingerprint.precision == "bfloat16"
+    assert opened.ask(["berapa hari cuti tahunan"])[0][0].candidate
+    with pytest.raises(ModelMismatch, match="precision"):
+        opened.expect(INDONESIAN)
+    opened.rebuild(INDONESIAN)
+    opened.expect(INDONESIAN)
+    assert opened.embedder.fingerprint.precision == "float32"
+
+
+def test_a_processor_without_bfloat16_works_on_an_index_made_with_it(
+    indonesian, folder, tmp_path, monkeypatch
+):
+    made = Index.create(tmp_path / "fast.tanya", replace(INDONESIAN, precision="bfloat16"))
+    made.add(from_paths([folder / "sub"]))
+    made.store.close()
+    models.forget()
+    monkeypatch.setattr(embedding, "has_fast_bfloat16", lambda: False)
+    opened = Index.open(tmp_path / "fast.tanya")
+    opened.add(from_paths([folder]))
+    [hits] = opened.retrieve(["siapa karyawan tetap"])
+    assert {hit.passage.document for hit in hits} == set(opened.store.hashes())
+    models.forget()
+
+
+def test_an_unknown_precision_is_an_error(indonesian, tmp_path):
+    with pytest.raises(InvalidArgument, match="float32, bfloat16"):
+        Index.create(tmp_path / "made.tanya", replace(INDONESIAN, precision="int8"))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tanya.duplicates import find_again
 from tanya.evaluation import normalise
 from tanya.reading import Request
-from tanya.retrieval import Method, retrieve
-from tanya.types import Place, Progress
+from tanya.retrieval import retrieve
+from tanya.types import Place, Progress, StoredPassage
 
 if TYPE_CHECKING:
     from tanya.embedding import Embedder
     from tanya.reading import Reader, Span
-    from tanya.retrieval import Hit
+    from tanya.retrieval import Hit, Search
     from tanya.store.protocol import Store
 
 RANK_PRIOR = 3.0
@@ -25,7 +26,7 @@ From the ranks at which the hybrid search finds the passage with the answer on T
 85 % first and 96 % among the first five, as r^-3 has it.
 """
 
-__all__ = ["Answer", "Evidence", "Occurrence", "answer", "describe_place", "explain", "page_of"]
+__all__ = ["Answer", "Evidence", "Occurrence", "answer", "explain", "locate_passage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,16 @@ class _Candidate:
     at: Occurrence
     hit: Hit
 
+    def everywhere(self) -> Iterator[Occurrence]:
+        """Where the span stands, its own place first, then those in copies of its passage."""
+        yield self.at
+        passage = self.hit.passage
+        start, end = self.at.start - passage.start, self.at.end - passage.start
+        for other in self.hit.copies:
+            found = find_again(start, end, passage.text, other.text)
+            if found is not None:
+                yield _occurrence(other, *found)
+
     def overlaps(self, other: _Candidate) -> bool:
         """Whether both claim a code point of the same document."""
         return (
@@ -120,12 +131,10 @@ def answer(
     embedder: Embedder,
     reader: Reader,
     questions: Sequence[str],
+    search: Search,
     *,
     n: int = 1,
-    k: int = 5,
     threshold: float | None = None,
-    method: Method = Method.HYBRID,
-    filter: object = None,
     progress: Progress | None = None,
 ) -> list[list[Answer]]:
     """Answer questions from an index.
@@ -135,12 +144,10 @@ def answer(
         embedder: The index's embedding model.
         reader: Reads the passages that were found.
         questions: Not blank.
+        search: How the passages to read are found.
         n: Answers wanted for each question, at least 1.
-        k: Passages read for each question, at least 1.
         threshold: Score, in [0, 1], below which an answer is declined; None for the reader's own,
             which is never to decline where the reader was not trained to.
-        method: How passages are found.
-        filter: Only documents that pass it, or None.
         progress: Called with ("read", windows done, windows in all).
 
     Returns:
@@ -151,7 +158,7 @@ def answer(
         calibrated = reader.settings.calibration.threshold
         threshold = calibrated if reader.settings.null_trained else 0.0
     with store.reading():
-        hits = retrieve(store, embedder, questions, k, method, filter)
+        hits = retrieve(store, embedder, questions, search)
         requests = [
             _request(question, found) for question, found in zip(questions, hits, strict=True)
         ]
@@ -172,14 +179,11 @@ def explain(
     embedder: Embedder,
     reader: Reader,
     question: str,
-    *,
-    k: int = 5,
-    method: Method = Method.HYBRID,
-    filter: object = None,
+    search: Search,
 ) -> list[Evidence]:
     """Each passage that is read for a question, with the best span that the reader sees in it."""
     with store.reading():
-        [hits] = retrieve(store, embedder, [question], k, method, filter)
+        [hits] = retrieve(store, embedder, [question], search)
         [spans] = reader.read([_request(question, hits)])
         evidence = []
         for position, hit in enumerate(hits):
@@ -193,7 +197,7 @@ def explain(
                     candidate=text[start:end] if span else "",
                     margin=margin,
                     score=0.0 if margin is None else reader.score(margin),
-                    at=_locate(store, _occurrence(hit, start, end)),
+                    at=_locate(store, _occurrence(hit.passage, start, end)),
                 )
             )
         return evidence
@@ -211,7 +215,7 @@ def _candidate(hit: Hit, span: Span) -> _Candidate:
     return _Candidate(
         text=hit.passage.text[span.start : span.end],
         margin=span.margin + _log_prior(hit),
-        at=_occurrence(hit, span.start, span.end),
+        at=_occurrence(hit.passage, span.start, span.end),
         hit=hit,
     )
 
@@ -221,8 +225,7 @@ def _log_prior(hit: Hit) -> float:
     return -RANK_PRIOR * math.log(hit.rank)
 
 
-def _occurrence(hit: Hit, start: int, end: int) -> Occurrence:
-    passage = hit.passage
+def _occurrence(passage: StoredPassage, start: int, end: int) -> Occurrence:
     return Occurrence(passage.document, passage.start + start, passage.start + end)
 
 
@@ -256,7 +259,12 @@ def _answers(
     for rank, group in enumerate(groups[:n], start=1):
         best = group[0]
         score = reader.score(best.margin)
-        holding = [member for member in group if reader.score(member.margin) >= threshold]
+        holding = [
+            at
+            for member in group
+            if reader.score(member.margin) >= threshold
+            for at in member.everywhere()
+        ]
         if rank > 1 and not holding:
             break
         answers.append(
@@ -270,7 +278,7 @@ def _answers(
                 at=best.at,
                 hit=best.hit,
                 support=len(holding),
-                elsewhere=tuple(member.at for member in holding[1:]),
+                elsewhere=tuple(holding[1:]),
             )
         )
         if not holding:
@@ -289,15 +297,20 @@ def _located(store: Store, answer: Answer) -> Answer:
 
 def _locate(store: Store, at: Occurrence) -> Occurrence:
     places = store.places(at.document, at.start, at.start + 1)
-    return replace(at, page=page_of(places), place=describe_place(places))
+    return replace(at, page=_page_of(places), place=_describe_place(places))
 
 
-def page_of(places: Sequence[Place]) -> int | None:
+def locate_passage(store: Store, passage: StoredPassage) -> Occurrence:
+    """Where a passage stands, with the page and place of its first character."""
+    return _locate(store, _occurrence(passage, 0, len(passage.text)))
+
+
+def _page_of(places: Sequence[Place]) -> int | None:
     """Number of the page or slide among the places of a code point."""
     return next((place.number for place in places if place.kind in ("page", "slide")), None)
 
 
-def describe_place(places: Sequence[Place]) -> str:
+def _describe_place(places: Sequence[Place]) -> str:
     """Words for the places of a code point, the widest first: "page 3", "Leave > Sick leave"."""
     parts = []
     for place in places:

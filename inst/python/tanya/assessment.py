@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from tanya.calibration import calibrate
 from tanya.errors import InvalidArgument
 from tanya.evaluation import calibration_error, exact_match, f1, ndcg
-from tanya.retrieval import Method
 from tanya.types import Progress
 
 if TYPE_CHECKING:
     from tanya.answering import Answer
     from tanya.index import Index
     from tanya.reading import Calibration
-    from tanya.types import StoredPassage
+    from tanya.retrieval import Hit, Search
 
 __all__ = ["Assessment", "Gold", "Outcome", "Verdict", "assess", "recalibrate", "summarise"]
 
@@ -99,10 +98,9 @@ class Assessment:
 def assess(
     index: Index,
     gold: Sequence[Gold],
+    search: Search,
     *,
-    k: int = 5,
     threshold: float | None = None,
-    method: Method = Method.HYBRID,
     progress: Progress | None = None,
 ) -> Assessment:
     """Ask every question and compare.
@@ -113,24 +111,26 @@ def assess(
     """
     questions = [item.question for item in gold]
     started = time.perf_counter()
-    answers = index.ask(questions, k=k, threshold=threshold, method=method, progress=progress)
+    answers = index.ask(questions, search, threshold=threshold, progress=progress)
     seconds = time.perf_counter() - started
     indexed = {row.id for row in index.store.documents() if row.status == "indexed"}
     deep = min(DEEPEST_RANK, max(index.store.counts().passages, 1))
-    rankings = index.retrieve(questions, deep, method)
+    rankings = index.retrieve(questions, replace(search, k=deep))
     verdicts = [
-        _verdict(item, ranked[0], [_holds(item, hit.passage) for hit in hits], indexed, k)
+        _verdict(item, ranked[0], [_holds(item, hit) for hit in hits], indexed, search.k)
         for item, ranked, hits in zip(gold, answers, rankings, strict=True)
     ]
     return Assessment(tuple(verdicts), seconds)
 
 
-def _holds(gold: Gold, passage: StoredPassage) -> bool:
-    """Whether a passage contains a gold answer, white space aside."""
-    if gold.document and passage.document != gold.document:
-        return False
-    text = " ".join(passage.text.split())
-    return any(" ".join(answer.split()) in text for answer in gold.answers)
+def _holds(gold: Gold, hit: Hit) -> bool:
+    """Whether a passage, or a copy of it, contains a gold answer, white space aside."""
+    texts = [
+        " ".join(passage.text.split())
+        for passage in (hit.passage, *hit.copies)
+        if gold.document in ("", passage.document)
+    ]
+    return any(" ".join(answer.split()) in text for answer in gold.answers for text in texts)
 
 
 def _verdict(
@@ -152,15 +152,21 @@ def _verdict(
 def _outcome(gold: Gold, answer: Answer, rank: int | None, indexed: set[str], k: int) -> Outcome:
     if not gold.answers:
         return Outcome.RIGHTLY_DECLINED if answer.text is None else Outcome.NOT_DECLINED
-    from_right_document = answer.at is not None and gold.document in ("", answer.at.document)
-    candidate_is_right = from_right_document and f1(answer.candidate, gold.answers) >= RIGHT_F1
-    if candidate_is_right:
+    if _from_right_document(gold, answer) and f1(answer.candidate, gold.answers) >= RIGHT_F1:
         return Outcome.RIGHT if answer.text is not None else Outcome.BELOW_THRESHOLD
     if gold.document and gold.document not in indexed:
         return Outcome.NOT_INDEXED
     if rank is None or rank > k:
         return Outcome.NOT_RETRIEVED
     return Outcome.ANOTHER_SPAN
+
+
+def _from_right_document(gold: Gold, answer: Answer) -> bool:
+    """Whether the best candidate's passage, or a copy of it, is of the gold document."""
+    if answer.hit is None:
+        return False
+    passages = (answer.hit.passage, *answer.hit.copies)
+    return not gold.document or gold.document in {passage.document for passage in passages}
 
 
 def summarise(assessment: Assessment) -> dict[str, float]:
@@ -205,9 +211,8 @@ def summarise(assessment: Assessment) -> dict[str, float]:
 def recalibrate(
     index: Index,
     gold: Sequence[Gold],
+    search: Search,
     *,
-    k: int = 5,
-    method: Method = Method.HYBRID,
     progress: Progress | None = None,
 ) -> Calibration:
     """Fit temperature, bias and threshold of an index's reader to these questions, and keep them.
@@ -220,7 +225,7 @@ def recalibrate(
         raise InvalidArgument(
             f"{index.models.reader} was not trained to decline, so it has no threshold to fit."
         )
-    forced = assess(index, gold, k=k, threshold=0.0, method=method, progress=progress)
+    forced = assess(index, gold, search, threshold=0.0, progress=progress)
     found = [verdict for verdict in forced.verdicts if verdict.answer.margin is not None]
     fitted = calibrate(
         [verdict.answer.margin or 0.0 for verdict in found],

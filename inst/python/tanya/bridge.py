@@ -12,15 +12,16 @@ import math
 import platform
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tanya import models
-from tanya.answering import Answer, Occurrence, describe_place, page_of
+from tanya.answering import Answer, Occurrence, locate_passage
 from tanya.assessment import Gold, assess, recalibrate, summarise
 from tanya.documents import ReadOptions
 from tanya.documents import read as read_documents
@@ -29,10 +30,13 @@ from tanya.evaluation import paired_bootstrap
 from tanya.index import Change, Index, Models
 from tanya.passages import PassageSettings
 from tanya.reading import Calibration
-from tanya.retrieval import Method
+from tanya.retrieval import Hit, Method, Search
 from tanya.sources import from_paths, from_texts
 from tanya.store import EmbeddedStore
 from tanya.types import Document, Failure, Place, Progress
+
+if TYPE_CHECKING:
+    from tanya.embedding import Precision
 
 __all__ = ["call"]
 
@@ -167,8 +171,13 @@ def _method(name: str) -> Method:
         raise InvalidArgument(f"Unknown method {name!r}; there are {known}.") from None
 
 
-def _filter(text: str | None) -> object:
-    return None if text is None else json.loads(text)
+def _search(k: int, method: str, filter: str | None = None, rerank: str | None = None) -> Search:
+    return Search(
+        k=int(k),
+        method=_method(method),
+        filter=None if filter is None else json.loads(filter),
+        reranker=models.load_reranker(rerank) if rerank else None,
+    )
 
 
 _CHANGES = {"document": "chr", "change": "chr", "status": "chr", "message": "chr"}
@@ -186,23 +195,28 @@ def build(
     passages: Mapping[str, int] | None = None,
     update: str = "add",
     language: str | None = None,
+    precision: str | None = None,
     ocr: str | None = None,
     progress: Progress | None = None,
 ) -> Value:
     """Make an index or add to one. See ``Index.add`` and ``Index.rebuild``."""
     items = _sources(sources)
-    wanted = Models(**models) if models else None
+    given = {**(models or {}), **({"precision": precision} if precision else {})}
     settings = PassageSettings(**passages) if passages else None
-    index = _index_or_new(path, wanted, settings, language)
+    index = _index_or_new(path, given, settings, language)
+    wanted = replace(index.models, **given)
     if update == "rebuild":
-        index.rebuild(wanted or index.models, settings, language, progress)
+        index.rebuild(wanted, settings, language, progress)
     else:
-        index.expect(wanted or index.models, settings, language)
+        index.expect(wanted, settings, language)
     return _changes(index.add(items, options=_options(ocr), progress=progress))
 
 
 def _index_or_new(
-    path: str, wanted: Models | None, settings: PassageSettings | None, language: str | None
+    path: str,
+    given: Mapping[str, Any],
+    settings: PassageSettings | None,
+    language: str | None,
 ) -> Index:
     try:
         return _index(path)
@@ -210,7 +224,7 @@ def _index_or_new(
         pair = models.preset("compact")
         Index.create(
             Path(path).absolute(),
-            wanted or Models(pair.embedder.id, pair.reader.id),
+            replace(Models(pair.embedder.id, pair.reader.id), **given),
             settings,
             language or "indonesian",
         ).store.close()
@@ -329,6 +343,7 @@ def describe(path: str) -> Value:
         "path": str(Path(path).absolute()),
         "embedder": index.models.embedder,
         "reader": index.models.reader,
+        "precision": index.models.precision,
         "dimension": store.manifest.dimension,
         "documents": counts.documents,
         "failed": counts.failures,
@@ -403,16 +418,16 @@ def passages(path: str, documents: str | Sequence[str] | None = None) -> Value:
     rows = []
     with store.reading():
         for passage in store.passages_of(wanted):
-            places = store.places(passage.document, passage.start, passage.start + 1)
+            at = locate_passage(store, passage)
             rows.append(
                 (
                     passage.id,
-                    passage.document,
+                    at.document,
                     passage.ordinal + 1,
-                    passage.start + 1,
-                    passage.end,
-                    page_of(places),
-                    describe_place(places) or None,
+                    at.start + 1,
+                    at.end,
+                    at.page,
+                    at.place or None,
                     passage.text,
                     passage.context or None,
                 )
@@ -498,6 +513,7 @@ _HITS = {
     "cosine": "dbl",
     "bm25": "dbl",
     "passage_id": "int",
+    "elsewhere": "json",
 }
 
 
@@ -508,34 +524,55 @@ def retrieve(
     k: int,
     method: str = "hybrid",
     filter: str | None = None,
+    rerank: str | None = None,
     progress: Progress | None = None,
 ) -> Value:
     """The k best passages for each question."""
     index, asked = _index(path), _strings(questions)
-    rows = []
-    for question, hits in zip(
-        asked, index.retrieve(asked, int(k), _method(method), _filter(filter)), strict=True
-    ):
-        for hit in hits:
-            passage = hit.passage
-            places = index.store.places(passage.document, passage.start, passage.start + 1)
-            rows.append(
-                (
-                    question,
-                    hit.rank,
-                    passage.document,
-                    page_of(places),
-                    describe_place(places) or None,
-                    passage.start + 1,
-                    passage.end,
-                    passage.text,
-                    hit.score,
-                    hit.cosine,
-                    hit.bm25,
-                    passage.id,
-                )
-            )
-    return _table(_HITS, rows)
+    return _hits(index, asked, index.retrieve(asked, _search(k, method, filter, rerank)))
+
+
+@_exported
+def similar(
+    path: str,
+    texts: str | Sequence[str],
+    k: int,
+    filter: str | None = None,
+    progress: Progress | None = None,
+) -> Value:
+    """The k passages most like each text; as ``retrieve``, the text in place of the question."""
+    index, given = _index(path), _strings(texts)
+    return _hits(index, given, index.similar(given, _search(k, "cosine", filter)))
+
+
+def _hits(index: Index, asked: Sequence[str], found: Sequence[Sequence[Hit]]) -> dict[str, Any]:
+    return _table(
+        _HITS,
+        (
+            _hit_row(index, question, hit)
+            for question, hits in zip(asked, found, strict=True)
+            for hit in hits
+        ),
+    )
+
+
+def _hit_row(index: Index, question: str, hit: Hit) -> Row:
+    at = locate_passage(index.store, hit.passage)
+    return (
+        question,
+        hit.rank,
+        at.document,
+        at.page,
+        at.place or None,
+        at.start + 1,
+        at.end,
+        hit.passage.text,
+        hit.score,
+        hit.cosine,
+        hit.bm25,
+        hit.passage.id,
+        [_occurrence_row(locate_passage(index.store, copy)) for copy in hit.copies],
+    )
 
 
 _ANSWERS = {
@@ -566,16 +603,15 @@ def ask(
     threshold: float | None = None,
     method: str = "hybrid",
     filter: str | None = None,
+    rerank: str | None = None,
     progress: Progress | None = None,
 ) -> Value:
     """Up to n answers to each question."""
     answers = _index(path).ask(
         _strings(questions),
+        _search(k, method, filter, rerank),
         n=int(n),
-        k=int(k),
         threshold=threshold,
-        method=_method(method),
-        filter=_filter(filter),
         progress=progress,
     )
     return _table(_ANSWERS, (_answer_row(answer) for ranked in answers for answer in ranked))
@@ -619,10 +655,11 @@ def embed(
     texts: str | Sequence[str],
     embedder: str,
     role: str = "none",
+    precision: Precision = "float32",
     progress: Progress | None = None,
 ) -> Value:
     """Unit vectors, one row for each text."""
-    model = models.load_embedder(embedder)
+    model = models.load_embedder(embedder, precision=precision)
     encode = {
         "none": model.encode,
         "question": model.encode_questions,
@@ -678,15 +715,15 @@ def evaluate(
     k: int = 5,
     threshold: float | None = None,
     method: str = "hybrid",
+    rerank: str | None = None,
     progress: Progress | None = None,
 ) -> Value:
     """Verdicts on questions whose answers are known, and figures over all of them."""
     assessment = assess(
         _index(path),
         _gold(questions, answers, documents),
-        k=int(k),
+        _search(k, method, rerank=rerank),
         threshold=threshold,
-        method=_method(method),
         progress=progress,
     )
     rows = (
@@ -733,12 +770,15 @@ _EVIDENCE = {
 
 @_exported
 def explain(
-    path: str, question: str, k: int = 5, method: str = "hybrid", filter: str | None = None
+    path: str,
+    question: str,
+    k: int = 5,
+    method: str = "hybrid",
+    filter: str | None = None,
+    rerank: str | None = None,
 ) -> Value:
     """The passages that were read for a question, and the best span in each."""
-    evidence = _index(path).explain(
-        question, k=int(k), method=_method(method), filter=_filter(filter)
-    )
+    evidence = _index(path).explain(question, _search(k, method, filter, rerank))
     return _table(
         _EVIDENCE,
         (
@@ -790,13 +830,14 @@ def calibrate(
     documents: str | Sequence[str] | None = None,
     k: int = 5,
     method: str = "hybrid",
+    rerank: str | None = None,
     progress: Progress | None = None,
 ) -> Value:
     """Fit the scores and the threshold of an index; returns those before and after."""
     index = _index(path)
     before = index.reader.settings.calibration
     gold = _gold(questions, answers, documents)
-    after = recalibrate(index, gold, k=int(k), method=_method(method), progress=progress)
+    after = recalibrate(index, gold, _search(k, method, rerank=rerank), progress=progress)
     return _calibrations([("before", before), ("after", after)])
 
 

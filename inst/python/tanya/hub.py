@@ -34,7 +34,7 @@ class HubUnavailable(Exception):
     """The hub, or its cache, has no such model. Internal: the resolver reports it."""
 
 
-def cached(model: str, role: Literal["embedder", "reader"]) -> Path:
+def cached(model: str, role: Literal["embedder", "reader", "reranker"]) -> Path:
     """Return a model's directory in the hub cache; never uses the network.
 
     Args:

@@ -21,13 +21,13 @@ from tanya.errors import FileMissing, InvalidArgument
 from tanya.models import load_embedder, load_reader
 from tanya.passages import PassageSettings, split
 from tanya.reading import Calibration
-from tanya.retrieval import Hit, Method, retrieve
+from tanya.retrieval import Hit, Search, retrieve, similar
 from tanya.sources import from_paths
 from tanya.store import EmbeddedStore, Manifest, passage_key, repair
-from tanya.types import Document, Failure, Passage, Progress, Source, content_hash
+from tanya.types import Document, Failure, Passage, Progress, Source, content_hash, in_context
 
 if TYPE_CHECKING:
-    from tanya.embedding import Embedder
+    from tanya.embedding import Embedder, Precision
     from tanya.reading import Reader
     from tanya.store import Finding, Floats, Rebuild, Waiting, Writer
 
@@ -42,10 +42,17 @@ REPAIR_WAIT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The two models of an index, each a hub id, a directory, or a bundled name."""
+    """The two models of an index, each a hub id, a directory, or a bundled name.
+
+    Attributes:
+        embedder: Makes the vectors.
+        reader: Finds the answers.
+        precision: Of the embedder, see ``embedding.Precision``.
+    """
 
     embedder: str
     reader: str
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class Index:
         language: str = "indonesian",
     ) -> Index:
         """Make an empty index in a new or empty directory."""
-        embedder = load_embedder(models.embedder)
+        embedder = load_embedder(models.embedder, precision=models.precision)
         store = EmbeddedStore.create(path, _manifest(embedder, passages, language))
         with store.writer() as writer:
             writer.set_setting("models", asdict(models))
@@ -120,12 +127,12 @@ class Index:
         """Make sure that the index works as the caller thinks; another reader is just taken.
 
         Raises:
-            ModelMismatch: The index was made with another embedder.
+            ModelMismatch: The index was made with another embedder, or precision.
             InvalidArgument: It was made with other passage settings or for another language.
         """
         made = self.store.manifest
-        if models.embedder != self.models.embedder:
-            embedder = load_embedder(models.embedder)
+        if replace(models, reader=self.models.reader) != self.models:
+            embedder = load_embedder(models.embedder, precision=models.precision)
             self.store.require(_manifest(embedder, passages, made.language))
         for name, mine, wanted in (
             ("passages", self.passage_settings, passages),
@@ -147,7 +154,11 @@ class Index:
             ModelMismatch: What is installed under its name makes other vectors.
         """
         wanted = self.store.manifest
-        embedder = load_embedder(self.models.embedder, sha256=str(wanted.embedder["sha256"]))
+        embedder = load_embedder(
+            self.models.embedder,
+            sha256=str(wanted.embedder["sha256"]),
+            precision=self.models.precision,
+        )
         found = replace(wanted, embedder=embedder.fingerprint.to_dict())
         self.store.require(found)
         return embedder
@@ -167,7 +178,7 @@ class Index:
     def set_reader(self, name: str) -> None:
         """Read with another model from now on; its own calibration replaces a fitted one."""
         load_reader(name, self.embedder)
-        self.models = Models(self.models.embedder, name)
+        self.models = replace(self.models, reader=name)
         with self.store.writer(on_wait=self.on_wait) as writer:
             writer.set_setting("models", asdict(self.models))
             writer.set_setting("calibration", None)
@@ -296,7 +307,7 @@ class Index:
         The old passages answer until all new ones are there. An interrupted rebuild goes on
         where it was when it is called again with the same models.
         """
-        embedder = load_embedder(models.embedder)
+        embedder = load_embedder(models.embedder, precision=models.precision)
         settings = passages or self.passage_settings
         manifest = _manifest(embedder, settings, language or self.store.manifest.language)
         with self.store.rebuild(manifest, on_wait=self.on_wait) as rebuild:
@@ -342,25 +353,21 @@ class Index:
             places=tuple(self.store.places(id)),
         )
 
-    def retrieve(
-        self,
-        questions: Sequence[str],
-        k: int = 5,
-        method: Method = Method.HYBRID,
-        filter: object = None,
-    ) -> list[list[Hit]]:
-        """The k best passages for each question (see ``retrieval.retrieve``)."""
-        return retrieve(self.store, self.embedder, questions, k, method, filter)
+    def retrieve(self, questions: Sequence[str], search: Search | None = None) -> list[list[Hit]]:
+        """The best passages for each question (see ``retrieval.retrieve``)."""
+        return retrieve(self.store, self.embedder, questions, search or Search())
+
+    def similar(self, texts: Sequence[str], search: Search | None = None) -> list[list[Hit]]:
+        """The passages most like each text (see ``retrieval.similar``)."""
+        return similar(self.store, self.embedder, texts, search or Search())
 
     def ask(
         self,
         questions: Sequence[str],
+        search: Search | None = None,
         *,
         n: int = 1,
-        k: int = 5,
         threshold: float | None = None,
-        method: Method = Method.HYBRID,
-        filter: object = None,
         progress: Progress | None = None,
     ) -> list[list[Answer]]:
         """Up to n answers to each question (see ``answering.answer``)."""
@@ -369,26 +376,15 @@ class Index:
             self.embedder,
             self.reader,
             questions,
+            search or Search(),
             n=n,
-            k=k,
             threshold=threshold,
-            method=method,
-            filter=filter,
             progress=progress,
         )
 
-    def explain(
-        self,
-        question: str,
-        *,
-        k: int = 5,
-        method: Method = Method.HYBRID,
-        filter: object = None,
-    ) -> list[Evidence]:
+    def explain(self, question: str, search: Search | None = None) -> list[Evidence]:
         """What the answer to a question was chosen from (see ``answering.explain``)."""
-        return explain(
-            self.store, self.embedder, self.reader, question, k=k, method=method, filter=filter
-        )
+        return explain(self.store, self.embedder, self.reader, question, search or Search())
 
 
 def _manifest(embedder: Embedder, passages: PassageSettings | None, language: str) -> Manifest:
@@ -489,7 +485,7 @@ def _vectors(
     keys = [passage_key(passage) for passage in passages]
     vectors = keeper.known(keys)
     fresh = {
-        key: f"{passage.context}\n{passage.text}" if passage.context else passage.text
+        key: in_context(passage)
         for key, passage in zip(keys, passages, strict=True)
         if key not in vectors
     }

@@ -8,8 +8,8 @@ sources are tried in order, those on this machine first::
 The last source has the embedder of "compact" only, whose reader comes with the package. A converted
 copy is what the engine made of that source, or of pickled weights when a person asked for it.
 
-Models in memory are kept in ``_loaded``, the engine's only cache of that kind: a few embedders and
-readers, the least recently used goes first. ``forget()`` empties it.
+Models in memory are kept in ``_loaded``, the engine's only cache of that kind: a few models, the
+least recently used goes first. ``forget()`` empties it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from tanya.types import Progress, Scalar
 if TYPE_CHECKING:
     from tanya.embedding import Embedder, Precision
     from tanya.reading import Reader, ReaderSettings
+    from tanya.reranking import Reranker
 
 __all__ = [
     "PRESETS",
@@ -52,20 +53,22 @@ __all__ = [
     "is_offline",
     "load_embedder",
     "load_reader",
+    "load_reranker",
     "preset",
     "resolve",
     "set_offline",
     "spec",
 ]
 
-Role = Literal["embedder", "reader"]
+PairRole = Literal["embedder", "reader"]
+Role = PairRole | Literal["reranker"]
 SourceName = Literal["package", "directory", "hub cache", "converted", "hub", "pypi"]
 
 READERS_OF_THE_PACKAGE = Path(__file__).parents[2] / "models"
 """Beside the engine, in the sources (inst/) as in the installed R package."""
 
 _LOCAL: tuple[SourceName, ...] = ("package", "directory", "hub cache", "converted")
-_ROLES: tuple[Role, ...] = ("embedder", "reader")
+_PAIR: tuple[PairRole, ...] = ("embedder", "reader")
 _KEPT = 4
 _MB = 1_000_000
 
@@ -76,7 +79,7 @@ class ModelSpec:
 
     Attributes:
         id: Hub id, name of a reader of this package, or directory.
-        role: Embedder or reader.
+        role: Embedder, reader or reranker.
         sources: Where to look, in order.
         question_prompt: What an embedder wants before a question.
         passage_prompt: What it wants before a passage.
@@ -106,7 +109,7 @@ class Preset:
     embedder: ModelSpec
     reader: ModelSpec
 
-    def model(self, role: Role) -> ModelSpec:
+    def model(self, role: PairRole) -> ModelSpec:
         """Return the model of the pair that has a role."""
         return self.embedder if role == "embedder" else self.reader
 
@@ -250,7 +253,7 @@ def spec(model: str | Path, role: Role) -> ModelSpec:
         InvalidArgument: The name is none of the three.
     """
     name = str(model)
-    if isinstance(model, str):
+    if isinstance(model, str) and role != "reranker":
         if model in PRESETS:
             return PRESETS[model].model(role)
         for pair in _ALL_PRESETS:
@@ -420,6 +423,25 @@ def load_reader(model: str | Path = "compact", embedder: Embedder | None = None)
     return _loaded.get(key, adapt_encoder)
 
 
+def load_reranker(model: str | Path) -> Reranker:
+    """Load a reranker, or return it from memory.
+
+    Args:
+        model: Hub id or directory of a sentence-transformers cross-encoder.
+
+    Raises:
+        ModelError: As in ``resolve``; ``ModelInvalid`` also where it is not a reranker.
+    """
+    directory = resolve(model, "reranker").directory
+
+    def load() -> Reranker:
+        from tanya.reranking import Reranker
+
+        return Reranker(directory)
+
+    return _loaded.get(("reranker", str(directory)), load)
+
+
 def forget() -> None:
     """Let go of all models in memory."""
     _loaded.clear()
@@ -430,7 +452,7 @@ def catalogue() -> list[CatalogueRow]:
 
     Any other sentence-transformers model and any other extractive reader work too, by name.
     """
-    return [_row(pair.name, pair.model(role)) for pair in _ALL_PRESETS for role in _ROLES]
+    return [_row(pair.name, pair.model(role)) for pair in _ALL_PRESETS for role in _PAIR]
 
 
 def install(name: str = "compact", progress: Progress | None = None) -> list[CatalogueRow]:
@@ -447,7 +469,7 @@ def install(name: str = "compact", progress: Progress | None = None) -> list[Cat
         ModelError: As in ``resolve``.
     """
     pair = preset(name)
-    for done, role in enumerate(_ROLES):
+    for done, role in enumerate(_PAIR):
         if progress is not None:
             progress("install", done, 2)
         resolve(pair.model(role), role, progress=progress)

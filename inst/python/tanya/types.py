@@ -22,6 +22,7 @@ __all__ = [
     "Source",
     "StoredPassage",
     "content_hash",
+    "in_context",
 ]
 
 Scalar = str | int | float | bool | None
@@ -183,3 +184,8 @@ class StoredPassage:
     end: int
     text: str
     context: str
+
+
+def in_context(passage: Passage | StoredPassage) -> str:
+    """A passage below its context, as models get it."""
+    return f"{passage.context}\n{passage.text}" if passage.context else passage.text
