@@ -2,14 +2,17 @@
 # make test    set up what is missing, run all tests
 # make check   R CMD check on the built package
 # make quality QA=FILE.jsonl [OPEN=1]   score the reader on a file of questions
-# make retrieval DIR=FOLDER             score the search on a BEIR folder
+# make retrieval DIR=FOLDER [MORE=FILE.jsonl] [LANGUAGE=english] [KEEP=FOLDER]
+#                                       score the search on a BEIR folder, among more texts
+# make beir QA=FILE DIR=FOLDER [DOCUMENTS=FOLDER]
+#                                       make such a folder out of questions with known answers
 # make document                         help pages from the comments in R/
 # make lint                             ruff and mypy on the engine
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := demo
-.PHONY: demo test check quality retrieval document lint clean
+.PHONY: demo test check quality retrieval beir document lint clean
 
 # Everything that set-up makes is under .setup/, but for the models, which stay in the user's cache.
 export R_LIBS_USER := $(CURDIR)/.setup/library
@@ -54,7 +57,11 @@ quality: .setup/tests
 	@$(PYTHON) tools/quality.py $(if $(OPEN),--open) "$(QA)"
 
 retrieval: .setup/tests
-	@$(PYTHON) tools/retrieval.py "$(DIR)"
+	@$(PYTHON) tools/retrieval.py "$(DIR)" $(if $(MORE),--more "$(MORE)") \
+	  $(if $(LANGUAGE),--language $(LANGUAGE)) $(if $(KEEP),--keep "$(KEEP)")
+
+beir: .setup/tests
+	@$(PYTHON) tools/beir.py "$(QA)" "$(DIR)" $(if $(DOCUMENTS),"$(DOCUMENTS)")
 
 document: .setup/package
 	Rscript -e 'roxygen2::roxygenise()'

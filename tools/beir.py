@@ -65,6 +65,9 @@ def from_gold(path: Path, folder: Path) -> tuple[list[Row], list[Row], Relevant]
         ]
         for row in gold
     }
+    for row in gold:
+        if not relevant[row["id"]]:
+            print(f"left out, as no passage holds its answer whole: {row['question']}")
     found = [row for row in gold if relevant[row["id"]]]
     return corpus, [{"_id": row["id"], "text": row["question"]} for row in found], relevant
 
