@@ -8,6 +8,8 @@
 #' @param model The name of a preset, or that of an embedding model: see [rag_models()].
 #' @param role `"question"` and `"passage"` tell some models which side of a search a text is on;
 #'   `"none"` is for all other uses.
+#' @param precision `"bfloat16"` is several times faster than `"float32"` on processors that multiply
+#'   such numbers, and gives nearly the same embeddings; on others it changes nothing.
 #' @returns A numeric matrix with a row for each text, in order, and a column for each dimension of
 #'   the model. Rows have length 1, so that `embeddings %*% t(embeddings)` are the cosines. The row of
 #'   a missing text is `NA`.
@@ -19,13 +21,15 @@
 #' embeddings <- rag_embed(comments)
 #' dim(embeddings)
 #' hclust(dist(embeddings))$merge
-rag_embed <- function(x, ..., model = "compact", role = c("none", "question", "passage")) {
+rag_embed <- function(x, ..., model = "compact", role = c("none", "question", "passage"),
+                      precision = c("float32", "bfloat16")) {
   check_dots(...)
   labels <- names(x)
   texts <- check_text(x)
   arguments <- list(
     texts = to_engine(texts[!is.na(texts)]),
     role = check_choice(role, c("none", "question", "passage")),
+    precision = check_choice(precision, precisions),
     embedder = embedder_for_engine(model),
     progress = progress_callback()
   )

@@ -283,7 +283,7 @@ def test_a_processor_without_bfloat16_works_on_an_index_made_with_it(
     indonesian, folder, tmp_path, monkeypatch
 ):
     made = Index.create(tmp_path / "fast.tanya", replace(INDONESIAN, precision="bfloat16"))
-    made.add(from_paths([folder / "sub"]))
+    made.add(from_paths([folder / "cuti.txt"]))
     made.store.close()
     models.forget()
     monkeypatch.setattr(embedding, "has_fast_bfloat16", lambda: False)

@@ -19,6 +19,14 @@ test_that("missing texts, one text and none keep the shape", {
   expect_equal(rag_embed("a")[1, ], embeddings[1, ], tolerance = 1e-5)
 })
 
+test_that("bfloat16 gives nearly the same embeddings", {
+  expect_error(rag_embed("a", precision = "int8"), class = "tanya_error_invalid_argument")
+  skip_if_no_engine()
+  texts <- c("mi terlalu asin", "kurir datang terlambat")
+  cosines <- rowSums(rag_embed(texts) * rag_embed(texts, precision = "bfloat16"))
+  expect_true(all(cosines > 0.9999))
+})
+
 test_that("roles and models are checked", {
   expect_error(rag_embed("a", role = "query"), class = "tanya_error_invalid_argument")
   expect_error(rag_embed(1), class = "tanya_error_invalid_argument")

@@ -44,9 +44,9 @@ Vectors = npt.NDArray[np.float32]
 Precision = Literal["float32", "bfloat16"]
 """Operands of the matrix products; sums and vectors are float32 in any case.
 
-Vectors of the two have cosines above 0.9999 with each other, for e5-small. A processor without bfloat16 in
-hardware would be slower for it, and computes in float32 what was asked for in bfloat16: an index
-that one made in bfloat16 can be asked, and added to, on the other.
+Vectors of the two have cosines above 0.9999 with each other, for e5-small. A processor without
+bfloat16 in hardware would be slower for it, and computes in float32 what was asked for in
+bfloat16: an index that was made on the one can be asked, and added to, on the other.
 """
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -134,6 +134,7 @@ class Embedder:
 
     Raises:
         ModelInvalid: The directory holds no usable text embedder.
+        InvalidArgument: There is no such precision.
     """
 
     def __init__(
@@ -145,6 +146,10 @@ class Embedder:
         passage_prompt: str = "",
         precision: Precision = "float32",
     ) -> None:
+        if precision not in PRECISIONS:
+            raise InvalidArgument(
+                f"Unknown precision {precision!r}; there are {', '.join(PRECISIONS)}."
+            )
         check_directory(directory)
         reduced = precision == "bfloat16" and has_fast_bfloat16()
         self._pipeline = _load_pipeline(directory, torch.bfloat16 if reduced else torch.float32)
