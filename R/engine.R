@@ -198,7 +198,7 @@ column_from_engine <- function(column) {
     int = as.integer(values),
     dbl = as.double(values),
     lgl = as.logical(values),
-    json = lapply(values, parse_json)
+    json = parse_each(values)
   )
   missing <- as.integer(column$missing)
   values[missing] <- if (is.list(values)) list(NULL) else NA
@@ -209,6 +209,13 @@ matrix_from_engine <- function(value) {
   size <- value$rows * value$columns
   doubles <- readBin(value$doubles, "double", n = size, size = 8L, endian = "little")
   matrix(doubles, nrow = value$rows, ncol = value$columns, byrow = TRUE)
+}
+
+# Many rows hold the same value, such as no value at all: each is parsed once.
+parse_each <- function(values) {
+  values <- as.character(values)
+  distinct <- unique(values)
+  lapply(distinct, parse_json)[match(values, distinct)]
 }
 
 parse_json <- function(x) jsonlite::parse_json(x, simplifyVector = TRUE)

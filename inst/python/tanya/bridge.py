@@ -32,8 +32,8 @@ from tanya.passages import PassageSettings
 from tanya.reading import Calibration
 from tanya.retrieval import Hit, Method, Search
 from tanya.sources import from_paths, from_texts
-from tanya.store import EmbeddedStore
-from tanya.types import Document, Failure, Place, Progress
+from tanya.store import EmbeddedStore, Floats
+from tanya.types import Document, Failure, Place, Progress, StoredPassage
 
 if TYPE_CHECKING:
     from tanya.embedding import Precision
@@ -100,22 +100,30 @@ def _table(columns: Mapping[str, str], rows: Iterable[Row]) -> dict[str, Any]:
         rows: One value a column; None (and NaN) is missing.
     """
     rows = list(rows)
-    out = {}
-    for position, (name, kind) in enumerate(columns.items()):
-        values = [row[position] for row in rows]
-        if kind == "json":
-            values = [
-                None if value is None else json.dumps(value, ensure_ascii=False) for value in values
-            ]
+    by_column = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    out = {
+        name: _column(kind, list(values))
+        for (name, kind), values in zip(columns.items(), by_column, strict=True)
+    }
+    return {"kind": "table", "names": list(columns), "rows": len(rows), "columns": out}
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _column(kind: str, values: list[Any]) -> dict[str, Any]:
+    if kind == "json":
+        values = [None if value is None else _to_json(value) for value in values]
+    missing = []
+    if kind == "dbl" or None in values:  # Most columns of most tables are whole.
         missing = [
             number
             for number, value in enumerate(values, start=1)
-            if value is None or (isinstance(value, float) and math.isnan(value))
+            if value is None or (kind == "dbl" and math.isnan(value))
         ]
-        for number in missing:
-            values[number - 1] = _PLACEHOLDERS[kind]
-        out[name] = {"type": kind, "values": values, "missing": missing}
-    return {"kind": "table", "names": list(columns), "rows": len(rows), "columns": out}
+    for number in missing:
+        values[number - 1] = _PLACEHOLDERS[kind]
+    return {"type": kind, "values": values, "missing": missing}
 
 
 def _index(path: str) -> Index:
@@ -415,24 +423,38 @@ def passages(path: str, documents: str | Sequence[str] | None = None) -> Value:
     wanted = None if documents is None else _strings(documents)
     if wanted is not None:
         _must_exist(store, wanted)
-    rows = []
     with store.reading():
-        for passage in store.passages_of(wanted):
-            at = locate_passage(store, passage)
-            rows.append(
-                (
-                    passage.id,
-                    at.document,
-                    passage.ordinal + 1,
-                    at.start + 1,
-                    at.end,
-                    at.page,
-                    at.place or None,
-                    passage.text,
-                    passage.context or None,
-                )
-            )
-    return _table(_PASSAGES, rows)
+        return _table(_PASSAGES, (_passage_row(store, p) for p in store.passages_of(wanted)))
+
+
+def _passage_row(store: EmbeddedStore, passage: StoredPassage) -> Row:
+    at = locate_passage(store, passage)
+    return (
+        passage.id,
+        at.document,
+        passage.ordinal + 1,
+        at.start + 1,
+        at.end,
+        at.page,
+        at.place or None,
+        passage.text,
+        passage.context or None,
+    )
+
+
+@_exported
+def vectors(path: str, limit: int) -> Value:
+    """Passages, at most ``limit``, evenly spread over the index, and their embeddings."""
+    index = _index(path)
+    with index.store.reading():
+        every = index.store.passages_of()
+        count = min(int(limit), len(every))
+        chosen = [every[len(every) * number // count] for number in range(count)]
+        return {
+            "passages": _table(_PASSAGES, (_passage_row(index.store, p) for p in chosen)),
+            "vectors": _matrix(index.vectors([passage.id for passage in chosen])),
+            "of": len(every),
+        }
 
 
 def _must_exist(store: EmbeddedStore, documents: Sequence[str]) -> None:
@@ -667,7 +689,10 @@ def embed(
     }.get(role)
     if encode is None:
         raise InvalidArgument(f"Unknown role {role!r}; there are none, question, passage.")
-    vectors = encode(_strings(texts), progress)
+    return _matrix(encode(_strings(texts), progress))
+
+
+def _matrix(vectors: Floats) -> dict[str, Any]:
     return {
         "kind": "matrix",
         "rows": vectors.shape[0],
