@@ -209,7 +209,7 @@ def build(
 ) -> Value:
     """Make an index or add to one. See ``Index.add`` and ``Index.rebuild``."""
     items = _sources(sources)
-    given = {**(models or {}), **({"precision": precision} if precision else {})}
+    given: dict[str, Any] = {**(models or {}), **({"precision": precision} if precision else {})}
     settings = PassageSettings(**passages) if passages else None
     index = _index_or_new(path, given, settings, language)
     wanted = replace(index.models, **given)

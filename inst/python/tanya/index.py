@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -115,7 +115,7 @@ class Index:
             IndexDamaged: A file of it is missing, short or altered.
         """
         store = EmbeddedStore.open(path)
-        names = cast("Mapping[str, str]", store.setting("models"))
+        names = cast("Mapping[str, Any]", store.setting("models"))
         return cls(store, Models(**names))
 
     def expect(
@@ -381,6 +381,12 @@ class Index:
             threshold=threshold,
             progress=progress,
         )
+
+    def vectors(self, passages: Sequence[int]) -> Floats:
+        """Embeddings of passages by their ids, (n, d)."""
+        # The cosines with the axes of the space are the coordinates in it.
+        axes = np.eye(self.store.manifest.dimension, dtype=np.float32)
+        return np.ascontiguousarray(self.store.cosines(axes, np.asarray(passages, np.int64)).T)
 
     def explain(self, question: str, search: Search | None = None) -> list[Evidence]:
         """What the answer to a question was chosen from (see ``answering.explain``)."""

@@ -40,8 +40,8 @@ class _Product:
     def of(cls, linear: torch.nn.Linear, dtype: torch.dtype) -> _Product:
         return cls(linear.weight.detach().to(dtype), linear.bias.detach().to(dtype))
 
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        return functional.linear(rows, self.weight, self.bias)
+    def __call__(self, rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        return torch.addmm(self.bias, rows, self.weight.t(), out=out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,21 @@ class _Layer:
     wide: _Product
     narrow: _Product
     norm: torch.nn.LayerNorm
+
+
+class _Room:
+    """Where the layers of one pass put what they compute, each over the one before.
+
+    New memory for each product would be taken from the system and given back each time, which
+    costs as much as a third of the products do.
+    """
+
+    def __init__(self, tokens: int, layer: _Layer) -> None:
+        width, dtype = layer.query.weight.shape[1], layer.query.weight.dtype
+        self.projected = torch.empty(3, tokens, width, dtype=dtype)
+        self.attended = torch.empty(tokens, width, dtype=dtype)
+        self.mixed = torch.empty(tokens, width, dtype=dtype)
+        self.wide = torch.empty(tokens, layer.wide.weight.shape[0], dtype=dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +136,14 @@ class PackedEncoder:
         lengths = [len(row) for row in ids]
         runs = _runs(lengths)
         states = self._embed(torch.tensor([id for row in ids for id in row]), lengths)
+        room = _Room(len(states), self._layers[0])
         for layer in self._layers:
-            rows = states.to(self._dtype)
-            mixed = layer.attended(self._attend(layer, rows, runs))
-            states = layer.attended_norm(states.add_(mixed))
-            inner = functional.gelu(layer.wide(states.to(self._dtype)))
-            states = layer.norm(states.add_(layer.narrow(inner)))
+            self._attend(layer, states.to(self._dtype), runs, room)
+            states.add_(layer.attended(room.attended, room.mixed))
+            states = layer.attended_norm(states)
+            wide = layer.wide(states.to(self._dtype), room.wide)
+            torch.ops.aten.gelu.out(wide, out=wide)
+            states = layer.norm(states.add_(layer.narrow(wide, room.mixed)))
         return states
 
     def _embed(self, ids: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
@@ -137,15 +154,14 @@ class PackedEncoder:
         normalised: torch.Tensor = parts.LayerNorm(states + parts.position_embeddings(positions))
         return normalised
 
-    def _attend(self, layer: _Layer, rows: torch.Tensor, runs: Sequence[_Run]) -> torch.Tensor:
-        projected = [product(rows) for product in (layer.query, layer.key, layer.value)]
-        attended = torch.empty_like(rows)
+    def _attend(self, layer: _Layer, rows: torch.Tensor, runs: Sequence[_Run], room: _Room) -> None:
+        for product, out in zip((layer.query, layer.key, layer.value), room.projected, strict=True):
+            product(rows, out)
         for run in runs:
             shape = (run.count, run.length, self._heads, -1)
-            query, key, value = (x[run.rows].view(shape).transpose(1, 2) for x in projected)
+            query, key, value = (x[run.rows].view(shape).transpose(1, 2) for x in room.projected)
             heads = functional.scaled_dot_product_attention(query, key, value)
-            attended[run.rows].view(shape).copy_(heads.transpose(1, 2))
-        return attended
+            room.attended[run.rows].view(shape).copy_(heads.transpose(1, 2))
 
 
 def has_fast_bfloat16() -> bool:

@@ -33,6 +33,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tanya.errors import InvalidArgument, ModelInvalid, QuestionTooLong
+from tanya.packed import pack
 from tanya.types import Progress
 
 if TYPE_CHECKING:
@@ -481,10 +482,24 @@ class _SpanHead(torch.nn.Module):
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self._packed = pack(encoder, torch.float32)
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        logits = self.head(self.encoder(**inputs).last_hidden_state)
+        logits = self.head(self._states(inputs))
         return logits[..., 0], logits[..., 1]
+
+    def _states(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Last hidden states, (batch, tokens, hidden); those of padding are never looked at."""
+        ids = inputs["input_ids"]
+        mask = inputs.get("attention_mask", torch.ones_like(ids)).bool()
+        # Packing knows texts of one kind only, as models without token types read all.
+        if self._packed is None or inputs.get("token_type_ids", ids.new_zeros(1)).any():
+            states: torch.Tensor = self.encoder(**inputs).last_hidden_state
+            return states
+        packed = self._packed([row[real].tolist() for row, real in zip(ids, mask, strict=True)])
+        states = packed.new_zeros((*ids.shape, packed.shape[1]))
+        states[mask] = packed
+        return states
 
 
 def adapt(encoder: torch.nn.Module, directory: Path) -> torch.nn.Module:
