@@ -8,13 +8,17 @@ answer_columns <- c(
 
 # `asked` is what rag_explain() needs to ask again.
 new_answers <- function(answers, threshold, abstains, asked = NULL) {
-  answers <- answers[answer_columns]
-  answers$elsewhere <- lapply(answers$elsewhere, as_places)
+  answers <- with_places(answers[answer_columns])
   tibble::new_tibble(
     answers,
     nrow = nrow(answers), class = "tanya_answers",
     threshold = threshold, abstains = abstains, asked = asked
   )
+}
+
+with_places <- function(x) {
+  x$elsewhere <- lapply(x$elsewhere, as_places)
+  x
 }
 
 as_places <- function(x) {

@@ -20,6 +20,10 @@
 #' @param method How passages are found: by meaning (`"cosine"`), by words (`"keyword"`), or by both.
 #' @param filter Which documents to look at: an expression on their metadata and on the columns of
 #'   [rag_documents()], such as `tahun >= 2024 & jenis == "SOP"`. See *Filters*.
+#' @param rerank `NULL`, or a model that reads the first 30 passages found together with the question
+#'   and ranks them anew: the directory or hub name of any cross-encoder that sentence-transformers
+#'   can load, such as `"cross-encoder/mmarco-mMiniLMv2-L12-H384-v1"`. It often ranks better, and
+#'   takes some seconds for each question. Whether it pays on your documents, [rag_evaluate()] tells.
 #' @returns A tibble of class `tanya_answers`, with a row for each question, or up to `n`, in the
 #'   order of the questions:
 #'   * `question`: as given,
@@ -62,7 +66,7 @@
 #' answers
 #' answers$candidate
 rag_ask <- function(index, question, ..., n = 1, k = 5, threshold = NULL,
-                    method = c("hybrid", "cosine", "keyword"), filter = NULL) {
+                    method = c("hybrid", "cosine", "keyword"), filter = NULL, rerank = NULL) {
   check_dots(...)
   check_index(index)
   arguments <- list(
@@ -73,6 +77,7 @@ rag_ask <- function(index, question, ..., n = 1, k = 5, threshold = NULL,
     threshold = if (!is.null(threshold)) check_probability(threshold),
     method = check_choice(method, retrieval_methods),
     filter = filter_for_engine(enquo(filter)),
+    rerank = if (!is.null(rerank)) check_string(rerank),
     progress = progress_callback()
   )
   answers <- engine_call("ask", arguments)
@@ -81,6 +86,6 @@ rag_ask <- function(index, question, ..., n = 1, k = 5, threshold = NULL,
     answers,
     threshold = threshold %||% reader$threshold,
     abstains = reader$abstains,
-    asked = arguments[c("path", "k", "method", "filter")]
+    asked = arguments[c("path", "k", "method", "filter", "rerank")]
   )
 }

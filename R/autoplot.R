@@ -83,4 +83,6 @@ plot_recall <- function(object) {
 }
 
 # Told apart by people who see colours differently, too (Okabe and Ito).
-plot_colours <- c("#0072B2", "#D55E00")
+plot_colours <- c(
+  "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000"
+)

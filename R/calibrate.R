@@ -23,7 +23,8 @@
 #' gold <- read.csv(system.file("extdata", "gold.csv", package = "tanya"))
 #' rag_calibrate(index, gold[seq(1, nrow(gold), by = 4), ])
 #' rag_calibrate(index, NULL)
-rag_calibrate <- function(index, gold, ..., k = 5, method = c("hybrid", "cosine", "keyword")) {
+rag_calibrate <- function(index, gold, ..., k = 5, method = c("hybrid", "cosine", "keyword"),
+                          rerank = NULL) {
   check_dots(...)
   check_index(index)
   if (is.null(gold)) {
@@ -37,6 +38,7 @@ rag_calibrate <- function(index, gold, ..., k = 5, method = c("hybrid", "cosine"
     documents = if (!is.null(gold$document)) to_engine(gold$document),
     k = check_count(k),
     method = check_choice(method, retrieval_methods),
+    rerank = if (!is.null(rerank)) check_string(rerank),
     progress = progress_callback()
   ))
 }

@@ -41,7 +41,7 @@
 #' evaluation
 #' summary(evaluation)
 rag_evaluate <- function(index, gold, ..., k = 5, threshold = NULL,
-                         method = c("hybrid", "cosine", "keyword")) {
+                         method = c("hybrid", "cosine", "keyword"), rerank = NULL) {
   check_dots(...)
   check_index(index)
   gold <- as_gold(gold)
@@ -53,6 +53,7 @@ rag_evaluate <- function(index, gold, ..., k = 5, threshold = NULL,
     k = check_count(k),
     threshold = if (!is.null(threshold)) check_probability(threshold),
     method = check_choice(method, retrieval_methods),
+    rerank = if (!is.null(rerank)) check_string(rerank),
     progress = progress_callback()
   ))
   reader <- engine_call("reader", list(path = index$path))

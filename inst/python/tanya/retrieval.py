@@ -29,9 +29,10 @@ __all__ = ["Hit", "Method", "Search", "retrieve", "similar"]
 KEYWORD_WEIGHT = 0.3
 """Weight of BM25 beside cosine in the hybrid, both as z-scores.
 
-Chosen on TyDi QA Indonesian, 402 questions on 4,668 passages: recall@5 0.960 and MRR 0.904,
-against 0.940 and 0.891 for cosine alone and 0.881 and 0.773 for BM25 alone. Weights from 0.2 to
-0.5 and pools from 50 to 200 differ by less than 0.01.
+Chosen on questions for training, 1,500 each on the 3,877 Indonesian contexts of id.train and on
+4,000 English ones of en.train (recall@5, MRR): cosine 0.929, 0.827 and 0.966, 0.906; BM25 0.846,
+0.710 and 0.934, 0.867; hybrid 0.939, 0.839 and 0.983, 0.941. Indonesian does best with weights
+from 0.2 to 0.3, English from 0.4 to 0.5; pools from 50 to 200 differ by less than 0.003.
 """
 
 POOL = 100
