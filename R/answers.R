@@ -17,18 +17,19 @@ new_answers <- function(answers, threshold, abstains, asked = NULL) {
 }
 
 with_places <- function(x) {
-  x$elsewhere <- lapply(x$elsewhere, as_places)
+  nowhere <- as_places(list())
+  x$elsewhere <- lapply(x$elsewhere, \(places) if (length(places)) as_places(places) else nowhere)
   x
 }
 
 as_places <- function(x) {
-  tibble::tibble(
+  tibble::new_tibble(list(
     document = as.character(x$document),
     page = as.integer(x$page),
     start = as.integer(x$start),
     end = as.integer(x$end),
     place = as.character(x$place)
-  )
+  ), nrow = length(x$document))
 }
 
 #' @importFrom pillar tbl_sum
