@@ -2,9 +2,10 @@
 # Installs R and the R packages that tanya uses, on Debian and Ubuntu; elsewhere says what to install.
 set -euo pipefail
 
-# Imports and Suggests of DESCRIPTION.
+# Imports and Suggests of DESCRIPTION, without those that are part of R itself.
 mapfile -t r_packages < <(
-  awk '/^(Imports|Suggests):/ {on = 1; next} /^[^ ]/ {on = 0} on {gsub(/[ ,]|\(.*\)/, ""); print}' DESCRIPTION
+  awk '/^(Imports|Suggests):/ {on = 1; next} /^[^ ]/ {on = 0} on {gsub(/[ ,]|\(.*\)/, ""); print}' DESCRIPTION |
+    grep -vxE 'graphics|grDevices|grid|methods|parallel|stats|tools|utils'
 )
 debian_packages=(r-base-core pandoc qpdf python3 python3-venv "${r_packages[@]/#/r-cran-}")
 
