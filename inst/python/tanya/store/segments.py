@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from tanya.errors import IndexDamaged, IndexError_, IndexFull, IndexReadOnly
 from tanya.store.protocol import Floats, Ids
+from tanya.threads import one_blas_thread
 
 __all__ = [
     "Segment",
@@ -257,7 +258,7 @@ class Vectors:
             (here,) = np.nonzero((positions >= 0) & (self._owners[positions] == segment.number))
             if len(here):
                 rows = segment.rows[self._rows[positions[here]]]
-                result[:, here] = _sound(questions @ rows.T, segment).clip(-1, 1)
+                result[:, here] = _products(questions, rows, segment).clip(-1, 1)
         return result
 
     def _scores(
@@ -269,22 +270,24 @@ class Vectors:
         if len(chosen) < _FEW * len(segment.rows):
             for begin in range(0, len(chosen), step):
                 part = slice(begin, begin + step)
-                yield chosen[part], _sound(questions @ segment.rows[rows[part]].T, segment)
+                yield chosen[part], _products(questions, segment.rows[rows[part]], segment)
             return
         for begin in range(0, len(segment.rows), step):
             block = segment.rows[begin : begin + step]
             first, last = np.searchsorted(rows, (begin, begin + len(block)))
             if first == last:
                 continue
-            scores = _sound(questions @ block.T, segment)
+            scores = _products(questions, block, segment)
             inside = rows[first:last] - begin
             if len(inside) != len(block) or not np.array_equal(inside, np.arange(len(block))):
                 scores = scores[:, inside]
             yield chosen[first:last], scores
 
 
-def _sound(scores: Floats, segment: Segment) -> Floats:
-    """Scores, unless they show that a vector is not one of ours."""
+def _products(questions: Floats, rows: Floats, segment: Segment) -> Floats:
+    """Cosines (q, m), unless they show that a vector is not one of ours."""
+    with one_blas_thread():
+        scores: Floats = questions @ rows.T
     if scores.size and not (scores.max() < 1.01 and scores.min() > -1.01):
         raise IndexDamaged(
             f"{segment.path} holds values that are not unit vectors.",
