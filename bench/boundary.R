@@ -18,7 +18,7 @@ question <- "Berapa hari cuti tahunan karyawan tetap?"
 
 reticulate::py_run_string("
 import time
-from tanya import bridge
+from tanya import bridge, tables
 
 def seconds(name, arguments, times):
     started = time.perf_counter()
@@ -32,11 +32,11 @@ def made(rows):
         'chr': lambda n: f'{passage}{n}', 'int': lambda n: n, 'dbl': lambda n: n / 3,
         'lgl': lambda n: n % 2 == 0, 'json': lambda n: [],
     }
-    makers = [values[kind] for kind in bridge._HITS.values()]
+    makers = [values[kind] for kind in tables._HITS.values()]
     return [tuple(None if n % 50 == 0 else make(n) for make in makers) for n in range(rows)]
 
 hits = made(100_000)
-bridge._FUNCTIONS['many_rows'] = lambda: bridge._table(bridge._HITS, hits)
+bridge._FUNCTIONS['many_rows'] = lambda: tables.table(tables._HITS, hits)
 ")
 in_python <- reticulate::py$seconds
 

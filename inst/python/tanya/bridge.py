@@ -1,27 +1,18 @@
-"""The only module that R calls: plain values in, plain values out.
-
-Two things differ from the engine's own conventions, here and nowhere else: offsets become 1-based
-and inclusive, and what is missing is listed beside a column instead of standing in it, because
-None in a list would make R turn a vector into a list.
-"""
+"""The only module that R calls: plain values in, plain values out (see ``tanya.tables``)."""
 
 from __future__ import annotations
 
 import json
-import math
 import platform
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tanya import models
-from tanya.answering import Answer, Occurrence, locate_passage
+from tanya import models, tables
 from tanya.assessment import Gold, assess, recalibrate, summarise
 from tanya.documents import ReadOptions
 from tanya.documents import read as read_documents
@@ -29,11 +20,10 @@ from tanya.errors import IndexMissing, InvalidArgument, TanyaError
 from tanya.evaluation import paired_bootstrap
 from tanya.index import Change, Index, Models
 from tanya.passages import PassageSettings
-from tanya.reading import Calibration
-from tanya.retrieval import Hit, Method, Search
+from tanya.retrieval import Method, Search
 from tanya.sources import from_paths, from_texts
-from tanya.store import EmbeddedStore, Floats
-from tanya.types import Document, Failure, Place, Progress, StoredPassage
+from tanya.store import EmbeddedStore
+from tanya.types import Progress
 
 if TYPE_CHECKING:
     from tanya.embedding import Precision
@@ -41,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["call"]
 
 Value = dict[str, Any] | str | int | float | bool | None
-Row = tuple[object, ...]
 _Identity = tuple[int, int]
 
 _FUNCTIONS: dict[str, Callable[..., Value]] = {}
@@ -87,43 +76,6 @@ def _failed(code: str, message: str, hint: str, details: Mapping[str, object]) -
 def _exported(function: Callable[..., Value]) -> Callable[..., Value]:
     _FUNCTIONS[function.__name__] = function
     return function
-
-
-_PLACEHOLDERS: dict[str, object] = {"chr": "", "int": 0, "dbl": 0.0, "lgl": False, "json": "null"}
-
-
-def _table(columns: Mapping[str, str], rows: Iterable[Row]) -> dict[str, Any]:
-    """Rows as columns of one type each.
-
-    Args:
-        columns: Type of each column: "chr", "int", "dbl", "lgl" or "json".
-        rows: One value a column; None (and NaN) is missing.
-    """
-    rows = list(rows)
-    by_column = zip(*rows, strict=True) if rows else ((),) * len(columns)
-    out = {
-        name: _column(kind, list(values))
-        for (name, kind), values in zip(columns.items(), by_column, strict=True)
-    }
-    return {"kind": "table", "names": list(columns), "rows": len(rows), "columns": out}
-
-
-_to_json = json.JSONEncoder(ensure_ascii=False).encode
-
-
-def _column(kind: str, values: list[Any]) -> dict[str, Any]:
-    if kind == "json":
-        values = [None if value is None else _to_json(value) for value in values]
-    missing = []
-    if kind == "dbl" or None in values:  # Most columns of most tables are whole.
-        missing = [
-            number
-            for number, value in enumerate(values, start=1)
-            if value is None or (kind == "dbl" and math.isnan(value))
-        ]
-    for number in missing:
-        values[number - 1] = _PLACEHOLDERS[kind]
-    return {"type": kind, "values": values, "missing": missing}
 
 
 def _index(path: str) -> Index:
@@ -188,13 +140,6 @@ def _search(k: int, method: str, filter: str | None = None, rerank: str | None =
     )
 
 
-_CHANGES = {"document": "chr", "change": "chr", "status": "chr", "message": "chr"}
-
-
-def _changes(changes: Iterable[Change]) -> dict[str, Any]:
-    return _table(_CHANGES, ((c.document, c.change, c.status, c.message) for c in changes))
-
-
 @_exported
 def build(
     path: str,
@@ -217,7 +162,7 @@ def build(
         index.rebuild(wanted, settings, language, progress)
     else:
         index.expect(wanted, settings, language)
-    return _changes(index.add(items, options=_options(ocr), progress=progress))
+    return tables.changes(index.add(items, options=_options(ocr), progress=progress))
 
 
 def _index_or_new(
@@ -291,55 +236,13 @@ def _convert(convert: Callable[[str], Mapping[str, str]], path: Path) -> str:
     return reply["text"]
 
 
-_TEXTS = {
-    "document": "chr",
-    "path": "chr",
-    "type": "chr",
-    "title": "chr",
-    "pages": "int",
-    "characters": "int",
-    "status": "chr",
-    "message": "chr",
-    "text": "chr",
-    "places": "json",
-}
-
-
 @_exported
 def read(
     sources: Mapping[str, Any], ocr: str | None = None, progress: Progress | None = None
 ) -> Value:
     """Texts of files with the places in them, without an index. See ``documents.read``."""
     items = read_documents(_sources(sources), options=_options(ocr), progress=progress)
-    return _table(_TEXTS, map(_text_row, items))
-
-
-def _text_row(item: Document | Failure) -> Row:
-    """A row of ``_TEXTS``."""
-    shared = (item.id, item.path or None, item.type or None)
-    if isinstance(item, Failure):
-        return (*shared, None, None, None, item.status, item.message, None, [])
-    return (
-        *shared,
-        item.title or None,
-        item.pages,
-        len(item.text),
-        "ok",
-        item.message or None,
-        item.text,
-        [_place_row(place) for place in item.places],
-    )
-
-
-def _place_row(place: Place) -> dict[str, object]:
-    return {
-        "kind": place.kind,
-        "label": place.label or None,
-        "number": place.number,
-        "level": place.level or None,
-        "start": place.start + 1,
-        "end": place.end,
-    }
+    return tables.texts(items)
 
 
 @_exported
@@ -362,58 +265,10 @@ def describe(path: str) -> Value:
     }
 
 
-_DOCUMENTS = {
-    "document": "chr",
-    "path": "chr",
-    "type": "chr",
-    "title": "chr",
-    "pages": "int",
-    "passages": "int",
-    "characters": "int",
-    "hash": "chr",
-    "indexed_at": "chr",
-    "status": "chr",
-    "message": "chr",
-    "metadata": "json",
-}
-
-
 @_exported
 def documents(path: str) -> Value:
     """One row for each document and each file that gave no text."""
-    return _table(
-        _DOCUMENTS,
-        (
-            (
-                row.id,
-                row.path or None,
-                row.type or None,
-                row.title or None,
-                row.pages,
-                row.passages,
-                row.characters,
-                row.hash or None,
-                row.indexed_at,
-                row.status,
-                row.message or None,
-                dict(row.metadata),
-            )
-            for row in _index(path).store.documents()
-        ),
-    )
-
-
-_PASSAGES = {
-    "passage_id": "int",
-    "document": "chr",
-    "ordinal": "int",
-    "start": "int",
-    "end": "int",
-    "page": "int",
-    "place": "chr",
-    "text": "chr",
-    "context": "chr",
-}
+    return tables.documents(_index(path).store.documents())
 
 
 @_exported
@@ -424,22 +279,7 @@ def passages(path: str, documents: str | Sequence[str] | None = None) -> Value:
     if wanted is not None:
         _must_exist(store, wanted)
     with store.reading():
-        return _table(_PASSAGES, (_passage_row(store, p) for p in store.passages_of(wanted)))
-
-
-def _passage_row(store: EmbeddedStore, passage: StoredPassage) -> Row:
-    at = locate_passage(store, passage)
-    return (
-        passage.id,
-        at.document,
-        passage.ordinal + 1,
-        at.start + 1,
-        at.end,
-        at.page,
-        at.place or None,
-        passage.text,
-        passage.context or None,
-    )
+        return tables.passages(store, store.passages_of(wanted))
 
 
 @_exported
@@ -451,8 +291,8 @@ def vectors(path: str, limit: int) -> Value:
         count = min(int(limit), len(every))
         chosen = [every[len(every) * number // count] for number in range(count)]
         return {
-            "passages": _table(_PASSAGES, (_passage_row(index.store, p) for p in chosen)),
-            "vectors": _matrix(index.vectors([passage.id for passage in chosen])),
+            "passages": tables.passages(index.store, chosen),
+            "vectors": tables.matrix(index.vectors([passage.id for passage in chosen])),
             "of": len(every),
         }
 
@@ -481,7 +321,7 @@ def remove(path: str, documents: str | Sequence[str]) -> Value:
     _must_exist(index.store, wanted)
     rows = index.store.documents(wanted)
     index.remove(wanted)
-    return _changes(Change(row.id, "removed", row.status) for row in rows)
+    return tables.changes(Change(row.id, "removed", row.status) for row in rows)
 
 
 @_exported
@@ -495,8 +335,8 @@ def sync(
     """Make the index follow a folder, or say what that would do."""
     index, options = _index(path), _options(ocr)
     if dry_run:
-        return _changes(index.compare(Path(folder), options=options))
-    return _changes(index.sync(Path(folder), options=options, progress=progress))
+        return tables.changes(index.compare(Path(folder), options=options))
+    return tables.changes(index.sync(Path(folder), options=options, progress=progress))
 
 
 @_exported
@@ -507,7 +347,7 @@ def check(path: str, repair: bool) -> Value:
         findings = Index.repair(Path(path).absolute())
     else:
         findings = _index(path).store.check()
-    return _table(
+    return tables.table(
         {"kind": "chr", "name": "chr", "message": "chr", "repaired": "lgl"},
         ((f.kind, f.name, f.message, f.repaired) for f in findings),
     )
@@ -522,23 +362,6 @@ def compact(path: str, progress: Progress | None = None) -> Value:
     return {"before": float(before), "after": float(store.counts().bytes)}
 
 
-_HITS = {
-    "question": "chr",
-    "rank": "int",
-    "document": "chr",
-    "page": "int",
-    "place": "chr",
-    "start": "int",
-    "end": "int",
-    "passage": "chr",
-    "retrieval_score": "dbl",
-    "cosine": "dbl",
-    "bm25": "dbl",
-    "passage_id": "int",
-    "elsewhere": "json",
-}
-
-
 @_exported
 def retrieve(
     path: str,
@@ -551,7 +374,9 @@ def retrieve(
 ) -> Value:
     """The k best passages for each question."""
     index, asked = _index(path), _strings(questions)
-    return _hits(index, asked, index.retrieve(asked, _search(k, method, filter, rerank)))
+    return tables.hits(
+        index.store, asked, index.retrieve(asked, _search(k, method, filter, rerank))
+    )
 
 
 @_exported
@@ -564,56 +389,7 @@ def similar(
 ) -> Value:
     """The k passages most like each text; as ``retrieve``, the text in place of the question."""
     index, given = _index(path), _strings(texts)
-    return _hits(index, given, index.similar(given, _search(k, "cosine", filter)))
-
-
-def _hits(index: Index, asked: Sequence[str], found: Sequence[Sequence[Hit]]) -> dict[str, Any]:
-    return _table(
-        _HITS,
-        (
-            _hit_row(index, question, hit)
-            for question, hits in zip(asked, found, strict=True)
-            for hit in hits
-        ),
-    )
-
-
-def _hit_row(index: Index, question: str, hit: Hit) -> Row:
-    at = locate_passage(index.store, hit.passage)
-    return (
-        question,
-        hit.rank,
-        at.document,
-        at.page,
-        at.place or None,
-        at.start + 1,
-        at.end,
-        hit.passage.text,
-        hit.score,
-        hit.cosine,
-        hit.bm25,
-        hit.passage.id,
-        [_occurrence_row(locate_passage(index.store, copy)) for copy in hit.copies],
-    )
-
-
-_ANSWERS = {
-    "question": "chr",
-    "answer": "chr",
-    "score": "dbl",
-    "document": "chr",
-    "page": "int",
-    "start": "int",
-    "end": "int",
-    "passage": "chr",
-    "retrieval_score": "dbl",
-    "margin": "dbl",
-    "rank": "int",
-    "place": "chr",
-    "candidate": "chr",
-    "support": "int",
-    "elsewhere": "json",
-}
+    return tables.hits(index.store, given, index.similar(given, _search(k, "cosine", filter)))
 
 
 @_exported
@@ -636,40 +412,7 @@ def ask(
         threshold=threshold,
         progress=progress,
     )
-    return _table(_ANSWERS, (_answer_row(answer) for ranked in answers for answer in ranked))
-
-
-def _answer_row(answer: Answer) -> Row:
-    """A row of ``_ANSWERS``. A declined answer has a candidate but no place."""
-    at = answer.at if answer.text is not None else None
-    hit = answer.hit if answer.text is not None else None
-    return (
-        answer.question,
-        answer.text,
-        answer.score,
-        at and at.document,
-        at and at.page,
-        at and at.start + 1,
-        at and at.end,
-        hit and hit.passage.text,
-        answer.hit and answer.hit.score,
-        answer.margin,
-        answer.rank,
-        (at and at.place) or None,
-        answer.candidate or None,
-        answer.support,
-        [_occurrence_row(other) for other in answer.elsewhere],
-    )
-
-
-def _occurrence_row(at: Occurrence) -> dict[str, object]:
-    return {
-        "document": at.document,
-        "page": at.page,
-        "place": at.place,
-        "start": at.start + 1,
-        "end": at.end,
-    }
+    return tables.answers(answer for ranked in answers for answer in ranked)
 
 
 @_exported
@@ -689,16 +432,7 @@ def embed(
     }.get(role)
     if encode is None:
         raise InvalidArgument(f"Unknown role {role!r}; there are none, question, passage.")
-    return _matrix(encode(_strings(texts), progress))
-
-
-def _matrix(vectors: Floats) -> dict[str, Any]:
-    return {
-        "kind": "matrix",
-        "rows": vectors.shape[0],
-        "columns": vectors.shape[1],
-        "doubles": bytearray(np.ascontiguousarray(vectors, "<f8").tobytes()),
-    }
+    return tables.matrix(encode(_strings(texts), progress))
 
 
 @_exported
@@ -712,23 +446,6 @@ def reader(path: str) -> Value:
         "temperature": settings.calibration.temperature,
         "bias": settings.calibration.bias,
     }
-
-
-_VERDICTS = {
-    "question": "chr",
-    "gold": "json",
-    "answer": "chr",
-    "candidate": "chr",
-    "score": "dbl",
-    "outcome": "chr",
-    "right": "lgl",
-    "f1": "dbl",
-    "exact_match": "dbl",
-    "forced_f1": "dbl",
-    "gold_document": "chr",
-    "document": "chr",
-    "passage_rank": "int",
-}
 
 
 @_exported
@@ -751,46 +468,11 @@ def evaluate(
         threshold=threshold,
         progress=progress,
     )
-    rows = (
-        (
-            v.gold.question,
-            list(v.gold.answers),
-            v.answer.text,
-            v.answer.candidate or None,
-            v.answer.score,
-            v.outcome.value,
-            v.is_right,
-            v.f1,
-            v.exact_match,
-            v.forced_f1,
-            v.gold.document or None,
-            v.answer.at and v.answer.at.document,
-            v.passage_rank,
-        )
-        for v in assessment.verdicts
-    )
     figures = summarise(assessment)
     return {
-        "verdicts": _table(_VERDICTS, rows),
-        "figures": _table({"figure": "chr", "value": "dbl"}, figures.items()),
+        "verdicts": tables.verdicts(assessment.verdicts),
+        "figures": tables.table({"figure": "chr", "value": "dbl"}, figures.items()),
     }
-
-
-_EVIDENCE = {
-    "rank": "int",
-    "document": "chr",
-    "page": "int",
-    "place": "chr",
-    "retrieval_score": "dbl",
-    "cosine": "dbl",
-    "bm25": "dbl",
-    "candidate": "chr",
-    "margin": "dbl",
-    "score": "dbl",
-    "start": "int",
-    "end": "int",
-    "passage": "chr",
-}
 
 
 @_exported
@@ -803,28 +485,7 @@ def explain(
     rerank: str | None = None,
 ) -> Value:
     """The passages that were read for a question, and the best span in each."""
-    evidence = _index(path).explain(question, _search(k, method, filter, rerank))
-    return _table(
-        _EVIDENCE,
-        (
-            (
-                item.hit.rank,
-                item.at.document,
-                item.at.page,
-                item.at.place or None,
-                item.hit.score,
-                item.hit.cosine,
-                item.hit.bm25,
-                item.candidate or None,
-                item.margin,
-                item.score,
-                item.at.start + 1,
-                item.at.end,
-                item.hit.passage.text,
-            )
-            for item in evidence
-        ),
-    )
+    return tables.evidence(_index(path).explain(question, _search(k, method, filter, rerank)))
 
 
 @_exported
@@ -863,7 +524,7 @@ def calibrate(
     before = index.reader.settings.calibration
     gold = _gold(questions, answers, documents)
     after = recalibrate(index, gold, _search(k, method, rerank=rerank), progress=progress)
-    return _calibrations([("before", before), ("after", after)])
+    return tables.calibrations([("before", before), ("after", after)])
 
 
 @_exported
@@ -872,61 +533,13 @@ def reset_calibration(path: str) -> Value:
     index = _index(path)
     before = index.reader.settings.calibration
     index.set_calibration(None)
-    return _calibrations([("before", before), ("after", index.reader.settings.calibration)])
-
-
-def _calibrations(rows: Iterable[tuple[str, Calibration]]) -> dict[str, Any]:
-    return _table(
-        {"when": "chr", "threshold": "dbl", "temperature": "dbl", "bias": "dbl"},
-        ((when, c.threshold, c.temperature, c.bias) for when, c in rows),
-    )
-
-
-_MODELS = {
-    "preset": "chr",
-    "role": "chr",
-    "model": "chr",
-    "status": "chr",
-    "source": "chr",
-    "size_mb": "int",
-    "licence": "chr",
-    "languages": "chr",
-    "abstains": "lgl",
-    "threshold": "dbl",
-    "temperature": "dbl",
-    "bias": "dbl",
-    "f1": "dbl",
-}
-
-
-def _catalogue(rows: Iterable[models.CatalogueRow]) -> dict[str, Any]:
-    return _table(
-        _MODELS,
-        (
-            (
-                row.preset,
-                row.role,
-                row.model,
-                row.status,
-                row.source or None,
-                row.size_mb,
-                row.licence or None,
-                ", ".join(row.languages),
-                row.null_trained,
-                row.card.get("threshold"),
-                row.card.get("temperature"),
-                row.card.get("bias"),
-                row.card.get("f1"),
-            )
-            for row in rows
-        ),
-    )
+    return tables.calibrations([("before", before), ("after", index.reader.settings.calibration)])
 
 
 @_exported
 def list_models() -> Value:
     """The models of the presets."""
-    return _catalogue(models.catalogue())
+    return tables.catalogue(models.catalogue())
 
 
 @_exported
@@ -946,7 +559,7 @@ def resolve_models(
 @_exported
 def install(preset: str, progress: Progress | None = None) -> Value:
     """Fetch the models of a preset."""
-    return _catalogue(models.install(preset, progress))
+    return tables.catalogue(models.install(preset, progress))
 
 
 @_exported
