@@ -7,7 +7,7 @@ mapfile -t r_packages < <(
   awk '/^(Imports|Suggests):/ {on = 1; next} /^[^ ]/ {on = 0} on {gsub(/[ ,]|\(.*\)/, ""); print}' DESCRIPTION |
     grep -vxE 'graphics|grDevices|grid|methods|parallel|stats|tools|utils'
 )
-debian_packages=(r-base-core pandoc qpdf python3 python3-venv "${r_packages[@]/#/r-cran-}")
+debian_packages=(r-base-core pandoc qpdf python3 python3-venv libpython3-dev "${r_packages[@]/#/r-cran-}")
 
 missing_r_packages() {
   command -v Rscript >/dev/null || { echo "R"; return; }
