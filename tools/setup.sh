@@ -9,12 +9,32 @@ mapfile -t r_packages < <(
 )
 debian_packages=(r-base-core pandoc qpdf python3 python3-venv libpython3-dev "${r_packages[@]/#/r-cran-}")
 
-missing_r_packages() {
-  command -v Rscript >/dev/null || { echo "R"; return; }
-  Rscript --vanilla -e '
-    wanted <- commandArgs(TRUE)
-    cat(wanted[!vapply(wanted, requireNamespace, logical(1), quietly = TRUE)])
-  ' "${r_packages[@]}"
+# What is not there, in words.
+missing() {
+  command -v pandoc >/dev/null || echo "pandoc"
+  has_python || echo "Python with a shared library"
+  if command -v Rscript >/dev/null; then
+    Rscript --vanilla -e '
+      wanted <- commandArgs(TRUE)
+      writeLines(wanted[!vapply(wanted, requireNamespace, logical(1), quietly = TRUE)])
+    ' "${r_packages[@]}"
+  else
+    echo "R"
+  fi
+}
+
+# Whether there is a Python that rag_install() can start from.
+has_python() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    PYTHONPATH=inst/python "$python" -c '
+import json, sys
+from tanya.environment import report
+found = json.loads(report())
+sys.exit(not (found["supported"] and found["venv"] and found["shared"]))
+' 2>/dev/null && return
+  done
+  return 1
 }
 
 as_root() {
@@ -24,19 +44,16 @@ as_root() {
 system() {
   mkdir -p .setup
   local missing
-  missing=$(missing_r_packages)
-  local needed=0
-  [ -z "$missing" ] || needed=1
-  command -v pandoc >/dev/null || needed=1
-  if [ "$needed" = 0 ]; then
+  missing=$(missing | paste -sd ' ')
+  if [ -z "$missing" ]; then
     return
   fi
   if ! command -v apt-get >/dev/null; then
-    echo "Please install R (4.2 or newer), pandoc and these R packages, then try again:" >&2
+    echo "Please install R (4.2 or newer), Python, pandoc and these R packages, then try again:" >&2
     echo "  ${r_packages[*]}" >&2
     exit 1
   fi
-  echo "Installing R and its packages from Debian (missing: ${missing:-pandoc}) ..."
+  echo "Installing R, Python and R packages from Debian (missing: $missing) ..."
   export DEBIAN_FRONTEND=noninteractive
   as_root apt-get update -qq
   as_root apt-get install -y -qq --no-install-recommends "${debian_packages[@]}" > .setup/apt.log 2>&1 ||
