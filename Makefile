@@ -6,6 +6,7 @@
 #                                       score the search on a BEIR folder, among more texts
 # make beir QA=FILE DIR=FOLDER [DOCUMENTS=FOLDER]
 #                                       make such a folder out of questions with known answers
+# make bench [ONLY="embedding asking"]  time it, beside others; bench/README.md tells of the parts
 # make document                         help pages from the comments in R/
 # make lint                             ruff and mypy on the engine
 
@@ -62,6 +63,10 @@ retrieval: .setup/tests
 
 beir: .setup/tests
 	@$(PYTHON) tools/beir.py "$(QA)" "$(DIR)" $(if $(DOCUMENTS),"$(DOCUMENTS)")
+
+bench: .setup/package .setup/tests
+	$(PYTHON) -m pip install --quiet matplotlib
+	@$(PYTHON) bench/run.py $(ONLY)
 
 document: .setup/package
 	Rscript -e 'roxygen2::roxygenise()'

@@ -26,7 +26,6 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-import torch
 from measuring import alternate, figure, medians, mixed_texts, qa_rows
 from reading import Pipeline
 from torch.profiler import ProfilerActivity, profile
@@ -34,14 +33,17 @@ from torch.profiler import ProfilerActivity, profile
 from tanya import answering, retrieval
 from tanya.index import Index, Models
 from tanya.models import preset
+from tanya.packed import PackedEncoder
 from tanya.passages import PassageSettings
 from tanya.reading import Reader
-from tanya.retrieval import Search
+from tanya.retrieval import Method, Search
 from tanya.types import Document, Passage, content_hash
 
 os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
 
 READ = 5
+SEARCH = Search(k=READ, method=Method.COSINE)
+"""As the others search, so that all read the same passages."""
 ABOUT = 200
 """Passages with embeddings of their own."""
 AT_ONCE = 100
@@ -97,7 +99,7 @@ def make(folder: Path, texts: Sequence[str]) -> Index:
 def compare(index: Index, texts: Sequence[str], questions: Sequence[str], rounds: int) -> None:
     """One question at a time, each round another one."""
     works = {
-        "tanya": lambda question: index.ask([question], search=Search(k=READ)),
+        "tanya": lambda question: index.ask([question], search=SEARCH),
         "recipe": recipe(index, texts),
     }
     if len(texts) <= LARGEST_OF_HAYSTACK:
@@ -105,11 +107,9 @@ def compare(index: Index, texts: Sequence[str], questions: Sequence[str], rounds
             works["haystack"] = haystack(index, texts)
         except ImportError as error:
             figure("asking", method="haystack", missing=str(error))
-    turns = {
-        name: (lambda asked=iter(questions * 2), work=work: work(next(asked)))
-        for name, work in works.items()
-    }
-    middle = medians(alternate(turns, rounds))
+    middle = medians(
+        alternate({name: turn(work, questions) for name, work in works.items()}, rounds)
+    )
     for name, taken in middle.items():
         figure(
             "asking",
@@ -118,6 +118,12 @@ def compare(index: Index, texts: Sequence[str], questions: Sequence[str], rounds
             seconds=taken,
             beside_tanya=taken / middle["tanya"],
         )
+
+
+def turn(work: Callable[[str], object], questions: Sequence[str]) -> Callable[[], object]:
+    """A work that asks the next question each time."""
+    asked = iter(questions)
+    return lambda: work(next(asked))
 
 
 def recipe(index: Index, texts: Sequence[str]) -> Callable[[str], object]:
@@ -193,14 +199,12 @@ def stages(index: Index, question: str, rounds: int) -> None:
         return run
 
     def ask() -> object:
-        return index.ask([question], search=Search(k=READ))
+        return index.ask([question], search=SEARCH)
 
     ask()
     embedder = type(index.embedder)
     with (
-        mock.patch.object(
-            embedder, "encode_questions", timed("embed", embedder.encode_questions)
-        ),
+        mock.patch.object(embedder, "encode_questions", timed("embed", embedder.encode_questions)),
         mock.patch.object(Reader, "read", timed("read", Reader.read)),
         mock.patch.object(answering, "retrieve", timed("retrieve", retrieval.retrieve)),
     ):
@@ -212,32 +216,31 @@ def stages(index: Index, question: str, rounds: int) -> None:
     rest = whole - sum(taken.values())
     parts = {name: 1000 * seconds / rounds for name, seconds in {**taken, "rest": rest}.items()}
     figure("stages_ms", passages=index.store.counts().passages, **parts)
-    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+    with mock.patch.object(PackedEncoder, "__call__", timed("pass", PackedEncoder.__call__)):
         started = time.perf_counter()
         for _ in range(rounds):
             ask()
-        whole = time.perf_counter() - started
-    inside = sum(
-        row.self_cpu_time_total
-        for row in recorded.key_averages()
-        if any(name in row.key for name in PRODUCTS)
+        inside = taken["pass"] / (time.perf_counter() - started)
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        for _ in range(rounds):
+            ask()
+    operators = recorded.key_averages()
+    products = [row for row in operators if any(name in row.key for name in PRODUCTS)]
+    share = sum(row.self_cpu_time_total for row in products) / sum(
+        row.self_cpu_time_total for row in operators
     )
-    figure("inside_products", share=inside / 1e6 / whole, threads=torch.get_num_threads())
+    figure("inside_the_models", share_of_time=inside, products_of_that=share)
 
 
 def together(index: Index, questions: list[str]) -> None:
     """Many questions in one call, beside one call each."""
-    few = questions[:10]
-    seconds = alternate(
-        {
-            "one_by_one": lambda: [index.ask([q], search=Search(k=READ)) for q in few],
-            "at_once": lambda: index.ask(questions, search=Search(k=READ)),
-        },
-        1,
-    )
-    middle = medians(seconds)
-    one, all_ = middle["one_by_one"] / len(few), middle["at_once"] / len(questions)
-    figure("at_once", questions=len(questions), one_by_one=one, each=all_, ratio=one / all_)
+    works = {
+        "one_by_one": lambda: [index.ask([question], search=SEARCH) for question in questions],
+        "at_once": lambda: index.ask(questions, search=SEARCH),
+    }
+    each = {name: taken / len(questions) for name, taken in medians(alternate(works, 1)).items()}
+    ratio = each["one_by_one"] / each["at_once"]
+    figure("at_once", questions=len(questions), **each, ratio=ratio)
 
 
 if __name__ == "__main__":

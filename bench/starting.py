@@ -92,7 +92,8 @@ def session(script: Path, folder: Path, asked: Path) -> dict[str, dict[str, floa
     steps = {}
     for line in process.stdout:
         said = json.loads(line)
-        steps[said.pop("step")] = {**said, "since_start": time.perf_counter() - started}
+        name = said.pop("step")
+        steps[name] = {**said, "since_start": time.perf_counter() - started}
     if process.wait():
         raise SystemExit("R did not run: is the package installed?")
     return steps

@@ -6,6 +6,8 @@ import importlib
 import os
 import sys
 
+from tanya.garbage import collector_paused
+
 __all__ = ["load_torch"]
 
 
@@ -21,6 +23,7 @@ def load_torch() -> None:
     flags = sys.getdlopenflags()
     sys.setdlopenflags(flags | getattr(os, "RTLD_DEEPBIND", 0))
     try:
-        importlib.import_module("torch")
+        with collector_paused():
+            importlib.import_module("torch")
     finally:
         sys.setdlopenflags(flags)

@@ -30,6 +30,7 @@ from tanya.errors import (
     ModelMismatch,
     ModelUnavailable,
 )
+from tanya.garbage import collector_paused
 from tanya.modeldir import check_directory, converted_dir, read_json, weights_digest
 from tanya.network import is_offline, quiet_transformers, set_offline
 from tanya.types import Progress, Scalar
@@ -633,7 +634,8 @@ class _LoadedModels:
     def get(self, key: _Key, load: Callable[[], _T]) -> _T:
         with self._lock:
             if key not in self._models:
-                self._models[key] = load()
+                with collector_paused():
+                    self._models[key] = load()
                 while len(self._models) > self._size:
                     self._models.popitem(last=False)
             self._models.move_to_end(key)
