@@ -14,7 +14,7 @@ def collector_paused() -> Iterator[None]:
     """Let no garbage be collected while something big is loaded.
 
     Loading makes a million objects and drops almost none, but the collector looks through all of
-    them again and again: a quarter of the time to a first answer.
+    them again and again.
     """
     was_on = gc.isenabled()
     gc.disable()

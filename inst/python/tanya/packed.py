@@ -59,8 +59,7 @@ class _Layer:
 class _Room:
     """Where the layers of one pass put what they compute, each over the one before.
 
-    New memory for each product would be taken from the system and given back each time, which
-    costs as much as a third of the products do.
+    New memory for each product would be taken from the system and given back each time.
     """
 
     def __init__(self, tokens: int, layer: _Layer) -> None:
