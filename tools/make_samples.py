@@ -39,6 +39,8 @@ COMPANY = "PT Sagarasa Pangan Lestari"
 
 @dataclass
 class Block:
+    """A part of a document."""
+
     kind: str  # "heading", "paragraph" or "table"
     text: str = ""
     level: int = 0
@@ -46,6 +48,7 @@ class Block:
 
 
 def read_source(path: Path) -> tuple[dict[str, str], list[Block]]:
+    """Read the front matter and the blocks of a source file."""
     _, front, body = path.read_text(encoding="utf-8").split("---\n", 2)
     meta = dict(line.split(": ", 1) for line in front.strip().splitlines())
     blocks: list[Block] = []
@@ -69,6 +72,7 @@ def read_source(path: Path) -> tuple[dict[str, str], list[Block]]:
 
 
 def write_docx(meta: dict[str, str], blocks: list[Block], path: Path) -> None:
+    """Write the blocks as a Word document."""
     document = docx.Document()
     document.styles["Normal"].font.name = "Calibri"
     document.styles["Normal"].font.size = Pt(11)
@@ -81,7 +85,7 @@ def write_docx(meta: dict[str, str], blocks: list[Block], path: Path) -> None:
         else:
             table = document.add_table(rows=0, cols=len(block.rows[0]), style="Table Grid")
             for i, row in enumerate(block.rows):
-                for cell, text in zip(table.add_row().cells, row):
+                for cell, text in zip(table.add_row().cells, row, strict=True):
                     cell.paragraphs[0].add_run(text).bold = i == 0
             document.add_paragraph()
     when = dt.datetime.fromisoformat(meta["date"])
@@ -119,10 +123,12 @@ class NumberedCanvas(Canvas):
         self._pages: list[dict] = []
 
     def showPage(self):
+        """Keep the page for later."""
         self._pages.append(dict(self.__dict__))
         self._startPage()
 
     def save(self):
+        """Write the pages, now that there are no more to come."""
         width, height = A4
         for number, page in enumerate(self._pages, 1):
             self.__dict__.update(page)
@@ -136,6 +142,7 @@ class NumberedCanvas(Canvas):
 
 
 def pdf_styles(kind: str) -> dict[str, ParagraphStyle]:
+    """Return the paragraph styles of a kind of document."""
     size = 12 if kind == "regulation" else 11
     body = ParagraphStyle(
         "body", fontName="Times-Roman", fontSize=size, leading=size * 1.45, spaceAfter=size * 0.6
@@ -165,6 +172,7 @@ def pdf_styles(kind: str) -> dict[str, ParagraphStyle]:
 
 
 def write_pdf(meta: dict[str, str], blocks: list[Block], path: Path) -> None:
+    """Write the blocks as a PDF."""
     rl_config.invariant = 1
     styles = pdf_styles(meta["style"])
     width = A4[0] - 5.6 * cm
@@ -200,6 +208,7 @@ def write_pdf(meta: dict[str, str], blocks: list[Block], path: Path) -> None:
 
 
 def main(target: Path = TARGET) -> None:
+    """Write all sample documents that are not plain text."""
     target.mkdir(parents=True, exist_ok=True)
     for source in sorted(SOURCES.glob("*.md")):
         meta, blocks = read_source(source)

@@ -35,7 +35,8 @@ LAUGHS = "<!DOCTYPE x [<!ENTITY a0 'ha'>" + "".join(
     f"<!ENTITY a{n} '{f'&a{n - 1};' * 10}'>" for n in range(1, 10)
 ) + "]>"  # fmt: skip
 SECRET = "<!DOCTYPE x [<!ENTITY rahasia SYSTEM 'file:///etc/passwd'>]>"
-REMOTE = "<!DOCTYPE x SYSTEM 'http://127.0.0.1:9/x.dtd' [<!ENTITY % p SYSTEM 'http://127.0.0.1:9/'> %p;]>"
+NOWHERE = "http://127.0.0.1:9/"
+REMOTE = f"<!DOCTYPE x SYSTEM '{NOWHERE}x.dtd' [<!ENTITY % p SYSTEM '{NOWHERE}'> %p;]>"
 MACRO = b"\xd0\xcf\x11\xe0Sub AutoOpen() Shell \"calc\" End Sub"
 
 Hostile = tuple[str, Callable[[], bytes], frozenset[str]]
@@ -130,7 +131,8 @@ def cyclic_pages() -> bytes:
 
 
 def recursive_form() -> bytes:
-    form = b"<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</X 6 0 R>>>>/Length 4>>"
+    resources = b"/Resources<</XObject<</X 6 0 R>>>>"
+    form = b"<</Type/XObject/Subtype/Form/BBox[0 0 9 9]" + resources + b"/Length 4>>"
     return one_page(TEXT + b" /X Do", form + b"stream\n/X Do\nendstream")
 
 
@@ -219,14 +221,14 @@ HOSTILE: list[Hostile] = [
     ("laughs.xlsx", lambda: workbook("<row><c><v>&a9;</v></c></row>", prolog=LAUGHS),
      EMPTY | DAMAGED),
     ("external_entity.docx", lambda: word(paragraph("&rahasia;"), SECRET), EMPTY | DAMAGED),
-    ("external_entity.odt", lambda: open_document(ODT, "text", "<text:p>&rahasia;</text:p>", SECRET),
-     EMPTY | DAMAGED),
+    ("external_entity.odt", lambda: open_document(
+        ODT, "text", "<text:p>&rahasia;</text:p>", SECRET), EMPTY | DAMAGED),
     ("remote_dtd.docx", lambda: word(paragraph("biasa"), REMOTE), OK | DAMAGED),
     ("deep.docx", lambda: word("<w:ins>" * 5000 + paragraph("x") + "</w:ins>" * 5000), DAMAGED),
     ("tables_in_tables.docx", lambda: word(
         "<w:tbl><w:tr><w:tc>" * 60 + paragraph("dalam") + "</w:tc></w:tr></w:tbl>" * 60), OK),
-    ("no_body.docx", lambda: zipped({"[Content_Types].xml": WORD_TYPES, "word/document.xml": "<a/>"}),
-     DAMAGED),
+    ("no_body.docx", lambda: zipped(
+        {"[Content_Types].xml": WORD_TYPES, "word/document.xml": "<a/>"}), DAMAGED),
     ("no_document.docx", lambda: zipped({"[Content_Types].xml": WORD_TYPES, "word/x.xml": "<a/>"}),
      DAMAGED),
     ("macro.docm", lambda: word(paragraph("isi"), word__vbaProject_bin=MACRO), OK),

@@ -16,7 +16,7 @@ COLUMNS = ["id", "question", "answer", "document", "page", "language"]
 
 
 def read_gold():
-    with open(EXTDATA / "gold.csv", encoding="utf-8", newline="") as file:
+    with (EXTDATA / "gold.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -78,7 +78,7 @@ def test_the_regulation_has_several_pages_with_numbers():
 
 
 def test_the_complaints_are_a_table():
-    with open(DOCUMENTS / "keluhan_pelanggan.csv", encoding="utf-8", newline="") as file:
+    with (DOCUMENTS / "keluhan_pelanggan.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) >= 60
     assert list(rows[0]) == ["id", "tanggal", "kanal", "kota", "produk", "komentar", "status"]
