@@ -37,7 +37,7 @@ LAUGHS = "<!DOCTYPE x [<!ENTITY a0 'ha'>" + "".join(
 SECRET = "<!DOCTYPE x [<!ENTITY rahasia SYSTEM 'file:///etc/passwd'>]>"
 NOWHERE = "http://127.0.0.1:9/"
 REMOTE = f"<!DOCTYPE x SYSTEM '{NOWHERE}x.dtd' [<!ENTITY % p SYSTEM '{NOWHERE}'> %p;]>"
-MACRO = b"\xd0\xcf\x11\xe0Sub AutoOpen() Shell \"calc\" End Sub"
+MACRO = b'\xd0\xcf\x11\xe0Sub AutoOpen() Shell "calc" End Sub'
 
 Hostile = tuple[str, Callable[[], bytes], frozenset[str]]
 """Name, maker, and the statuses that are right: "ok", or those of failures."""
@@ -89,8 +89,9 @@ def pdf(objects: list[bytes], root: int = 1) -> bytes:
     start = out.tell()
     out.write(b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1))
     out.writelines(b"%010d 00000 n \n" % offset for offset in offsets)
-    out.write(b"trailer<</Size %d/Root %d 0 R>>\nstartxref\n%d\n%%%%EOF" % (
-        len(objects) + 1, root, start))
+    out.write(
+        b"trailer<</Size %d/Root %d 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, root, start)
+    )
     return out.getvalue()
 
 
