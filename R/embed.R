@@ -8,7 +8,7 @@
 #' @param model The name of a preset, or that of an embedding model: see [rag_models()].
 #' @param role `"question"` and `"passage"` tell some models which side of a search a text is on;
 #'   `"none"` is for all other uses.
-#' @param precision `"bfloat16"` is several times faster than `"float32"` on processors that multiply
+#' @param precision `"bfloat16"` is more than twice as fast as `"float32"` on processors that multiply
 #'   such numbers, and gives nearly the same embeddings; on others it changes nothing.
 #' @returns A numeric matrix with a row for each text, in order, and a column for each dimension of
 #'   the model. Rows have length 1, so that `embeddings %*% t(embeddings)` are the cosines. The row of

@@ -31,8 +31,8 @@
 #'   many sentences it repeats from the end of the one before it.
 #' @param language Whose word endings keyword search looks through: the name of a Snowball stemmer
 #'   such as `"english"`. `NULL` for that of the index, which for a new one is `"indonesian"`.
-#' @param precision `"float32"`, or `"bfloat16"` to embed several times faster on processors that
-#'   multiply such numbers (Intel Xeon since 2023, AMD since Zen 4). It is kept with the index. The
+#' @param precision `"float32"`, or `"bfloat16"` to embed more than twice as fast on processors that
+#'   multiply such numbers (such as Intel Xeon since 2023). It is kept with the index. The
 #'   vectors are nearly the same, and so is what is found; on other processors it changes nothing.
 #'   `NULL` for that of the index, which for a new one is `"float32"`. Another one needs
 #'   `update = "rebuild"`.
