@@ -24,7 +24,7 @@ sys.path.insert(0, str(TOOLS))
 from train_reader import examples as ex  # noqa: E402
 from train_reader import office  # noqa: E402
 from train_reader.encoder import SpanReader  # noqa: E402
-from train_reader.export import export_adapter, merged_reader  # noqa: E402
+from train_reader.export import export_adapter, merged_reader, mixed  # noqa: E402
 from train_reader.features import Window, collate, make_windows, padded_length, plan_batches  # noqa: E402
 from train_reader.scoring import (  # noqa: E402
     Scored,
@@ -303,6 +303,26 @@ def test_a_killed_run_resumes_exactly_and_its_export_loads_in_peft(
         ours = reader(batch.ids, batch.keep)
         merged = merged_reader(str(base), tmp_path / "adapter")(batch.ids, batch.keep)
     assert torch.allclose(ours[batch.keep], merged[batch.keep], atol=0.03)
+
+
+def test_an_earlier_checkpoint_is_mixed_in() -> None:
+    generator = torch.Generator().manual_seed(4)
+    shapes = {"layers.1.query.down": (3, 8), "layers.1.query.up": (8, 3), "head.bias": (2,)}
+    new, old = ({n: torch.randn(s, generator=generator) for n, s in shapes.items()} for _ in "no")
+
+    def added(weights: dict[str, torch.Tensor]) -> torch.Tensor:
+        return weights["layers.1.query.up"] @ weights["layers.1.query.down"]
+
+    for share, same in ((0.0, new), (1.0, old)):
+        assert torch.allclose(added(mixed(new, old, share)), added(same), atol=1e-4)
+    half = mixed(new, old, 0.5)
+    assert {name: tensor.shape for name, tensor in half.items()} == {
+        name: torch.Size(shape) for name, shape in shapes.items()
+    }
+    mean = (added(new) + added(old)) / 2
+    rest = float(torch.linalg.svdvals(mean)[3:].square().sum().sqrt())
+    assert float(torch.dist(added(half), mean)) == pytest.approx(rest, abs=1e-4)
+    assert torch.allclose(half["head.bias"], (new["head.bias"] + old["head.bias"]) / 2)
 
 
 def test_best_spans_and_scores(base: Path) -> None:

@@ -297,9 +297,8 @@ def renumbered(example: Example, rng: random.Random) -> Example:
     if any(start < at < end for start, end, _ in edits for at in bounds):
         return example
     context = _edited(example.context, edits)
-    question = re.sub(
-        r"\d[\d.,]*\d|\d|[^\W\d]+", lambda m: numbers.get(m[0], words.get(m[0], m[0])), example.question
-    )
+    tokens = r"\d[\d.,]*\d|\d|[^\W\d]+"
+    question = re.sub(tokens, lambda m: {**words, **numbers}.get(m[0], m[0]), example.question)
     answers = tuple(
         (context[moved(start) : moved(start + len(text))], moved(start))
         for text, start in example.answers

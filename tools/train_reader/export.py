@@ -40,18 +40,49 @@ PEFT_NAMES = {
 """Where the linear layers of `EncoderLayer` stand in a Hugging Face `BertLayer`."""
 
 
-def export_adapter(run: Path, out: Path, which: str) -> None:
-    """Write the run's `average` or latest `parameters` as a float16 PEFT LoRA adapter."""
+def export_adapter(
+    run: Path, out: Path, which: str, earlier: Path | None = None, share: float = 0.0
+) -> None:
+    """Write the run's `average` or latest `parameters` as a float16 PEFT LoRA adapter.
+
+    With `earlier`, a checkpoint that the run went on from, the weights are `share` parts of the
+    earlier ones and `1 - share` of the run's: what a model forgets in learning something new it
+    largely keeps so (Wortsman et al., 2022, arXiv:2109.01903).
+    """
     state = torch.load(run / "checkpoint.pt", weights_only=True)
+    weights = state[which]
+    if earlier is not None:
+        before = torch.load(earlier, weights_only=True)[which]
+        weights = mixed(weights, before, share)
     out.mkdir(parents=True, exist_ok=True)
-    config = adapter_config(state["settings"], layers=_layer_numbers(state[which]))
+    config = adapter_config(state["settings"], layers=_layer_numbers(weights))
     (out / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    tensors = {
-        name: tensor.half().contiguous() for name, tensor in peft_tensors(state[which]).items()
-    }
+    tensors = {name: tensor.half().contiguous() for name, tensor in peft_tensors(weights).items()}
     file = out / "adapter_model.safetensors"
     save_file(tensors, file, metadata={"format": "pt"})
     file.chmod(0o644)
+
+
+def mixed(
+    weights: dict[str, torch.Tensor], before: dict[str, torch.Tensor], share: float
+) -> dict[str, torch.Tensor]:
+    """Mix what two sets of factors add to the frozen weights, at the rank that they have.
+
+    The mean of two products is not the product of the mean factors; its best approximation of
+    their rank is.
+    """
+    result = {}
+    for name, tensor in weights.items():
+        if name.endswith(".down"):
+            up = name.removesuffix("down") + "up"
+            product = (weights[up] @ tensor).lerp(before[up] @ before[name], share)
+            left, sizes, right = torch.linalg.svd(product, full_matrices=False)
+            rank = len(tensor)
+            scale = sizes[:rank].sqrt()
+            result[up], result[name] = left[:, :rank] * scale, scale[:, None] * right[:rank]
+        elif not name.endswith(".up"):
+            result[name] = tensor.lerp(before[name], share)
+    return result
 
 
 def adapter_config(settings: dict, layers: Sequence[int]) -> dict:

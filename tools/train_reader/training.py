@@ -127,19 +127,19 @@ def validation_examples(data: str | Path, source: str) -> list[Example]:
 
 
 CYCLE = {
-    ("id", "answerable"): 4000,
-    ("id", "unanswerable"): 3400,
-    ("id", "retrieved"): 600,
+    ("id", "answerable"): 5000,
+    ("id", "unanswerable"): 4000,
+    ("id", "retrieved"): 700,
     ("id", "removed"): 400,
-    ("en", "answerable"): 5000,
-    ("en", "unanswerable"): 2600,
+    ("en", "answerable"): 5500,
+    ("en", "unanswerable"): 2800,
     ("en", "retrieved"): 800,
     ("en", "removed"): 1000,
     ("en", "swapped"): 1800,
-    ("office", "answerable"): 6000,
-    ("office", "unanswerable"): 2000,
-    ("office", "retrieved"): 1500,
-    ("office", "removed"): 2000,
+    ("office", "answerable"): 5000,
+    ("office", "unanswerable"): 1700,
+    ("office", "retrieved"): 1200,
+    ("office", "removed"): 1500,
 }
 """Examples drawn per cycle.
 
