@@ -1,8 +1,8 @@
 #' Fit scores and threshold to your own questions
 #'
 #' @description
-#' The reader comes with scores and a threshold that were fitted on encyclopedia articles. Your
-#' documents and questions are of another kind. With some dozens of questions whose answers you know,
+#' The reader comes with scores that were fitted on encyclopedia articles and invented office texts.
+#' Your documents and questions are of another kind. With some dozens of questions whose answers you know,
 #' among them some that the documents don't answer, `rag_calibrate()` fits both anew for one index,
 #' and keeps them in it.
 #'

@@ -23,7 +23,7 @@
 #'   * `languages`: ISO 639 codes, `"mul"` for about a hundred of them,
 #'   * `abstains`: whether a reader was trained to decline,
 #'   * `threshold`, `temperature`, `bias`, `f1`: calibration and quality of readers that come with
-#'     tanya.
+#'     tanya, for reading one given text; [rag_ask()] has a threshold of its own.
 #'
 #'   What isn't known is `NA`; of models that are in no preset, that is all but the first three.
 #'

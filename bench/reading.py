@@ -110,7 +110,9 @@ def quality(path: Path, k: int) -> None:
             max((pipeline(question, hit.passage.text) for hit in hits), key=lambda span: span[1])
             for question, hits in zip(questions, near, strict=True)
         ]
-        ours = [ranked[0] for ranked in index.ask(questions, Search(k))]
+        # Half of the questions cannot be answered, which the reader's own threshold is made for.
+        own = load_reader(pair.reader.id).settings.calibration.threshold
+        ours = [ranked[0] for ranked in index.ask(questions, Search(k), threshold=own)]
         index.store.close()
     show("recipe", gold, [Reply(text, score, True) for text, score in recipe])
     show("all passages", gold, [Reply(text, score, True) for text, score in several])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tanya import embedding, models
+from tanya.answering import ASKED_THRESHOLD
 from tanya.errors import FileMissing, InvalidArgument, ModelMismatch
 from tanya.index import Change, Index, Models
 from tanya.passages import PassageSettings
@@ -223,7 +224,7 @@ def test_a_calibration_is_kept(index, tmp_path):
     assert Index.open(tmp_path / "made.tanya").reader.settings.calibration == fitted
     index = Index.open(tmp_path / "made.tanya")
     index.set_calibration(None)
-    assert index.reader.settings.calibration == Calibration()
+    assert index.reader.settings.calibration == Calibration(threshold=ASKED_THRESHOLD)
 
 
 def test_an_interrupted_run_resumes_behind_what_it_embedded(index, monkeypatch):

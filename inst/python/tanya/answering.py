@@ -26,7 +26,24 @@ From the ranks at which the hybrid search finds the passage with the answer on T
 85 % first and 96 % among the first five, as r^-3 has it.
 """
 
-__all__ = ["Answer", "Evidence", "Occurrence", "answer", "explain", "locate_passage"]
+ASKED_THRESHOLD = 0.2
+"""Score below which an answer is declined, for an index that was not calibrated on own questions.
+
+The reader's own threshold balances answers against wrong ones where half of the questions cannot be
+answered and nobody sees the score. Who asks a collection mostly asks what it holds, and sees the
+score and the place beside the answer: a right answer that is kept back costs more than a doubtful
+one that says so. So an answer is given where its chance of being right is one in five or more.
+"""
+
+__all__ = [
+    "ASKED_THRESHOLD",
+    "Answer",
+    "Evidence",
+    "Occurrence",
+    "answer",
+    "explain",
+    "locate_passage",
+]
 
 
 @dataclass(frozen=True, slots=True)

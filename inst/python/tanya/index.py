@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from tanya.answering import Answer, Evidence, answer, explain
+from tanya.answering import ASKED_THRESHOLD, Answer, Evidence, answer, explain
 from tanya.documents import ReadOptions, file_hash, read
 from tanya.documents.registry import suffix_of
 from tanya.errors import FileMissing, InvalidArgument
@@ -165,10 +165,14 @@ class Index:
 
     @property
     def reader(self) -> Reader:
-        """The reader, calibrated for this index where ``set_calibration`` was called."""
+        """The reader, calibrated for this index where ``set_calibration`` was called.
+
+        Its threshold is that for asking a collection of documents (see ``ASKED_THRESHOLD``).
+        """
         reader = load_reader(self.models.reader, self.embedder)
         fitted = cast("Mapping[str, float] | None", self.store.setting("calibration"))
-        return reader.with_calibration(Calibration(**fitted)) if fitted else reader
+        own = replace(reader.settings.calibration, threshold=ASKED_THRESHOLD)
+        return reader.with_calibration(Calibration(**fitted) if fitted else own)
 
     @property
     def passage_settings(self) -> PassageSettings:
