@@ -13,6 +13,7 @@ import os
 import subprocess
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -114,7 +115,9 @@ class _Worker:
             process.wait()
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
-                    stream.close()
+                    # What was still to be sent to the process has nowhere to go.
+                    with suppress(BrokenPipeError):
+                        stream.close()
 
     def _running(self) -> subprocess.Popen[bytes]:
         with self._lock:
