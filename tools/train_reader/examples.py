@@ -298,7 +298,8 @@ def renumbered(example: Example, rng: random.Random) -> Example:
         return example
     context = _edited(example.context, edits)
     tokens = r"\d[\d.,]*\d|\d|[^\W\d]+"
-    question = re.sub(tokens, lambda m: {**words, **numbers}.get(m[0], m[0]), example.question)
+    others = {**words, **numbers}
+    question = re.sub(tokens, lambda match: others.get(match[0], match[0]), example.question)
     answers = tuple(
         (context[moved(start) : moved(start + len(text))], moved(start))
         for text, start in example.answers
