@@ -8,7 +8,6 @@ None in a list would make R turn a vector into a list.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,7 @@ __all__ = [
 Row = tuple[object, ...]
 Table = dict[str, Any]
 
-_PLACEHOLDERS: dict[str, object] = {"chr": "", "int": 0, "dbl": 0.0, "lgl": False, "json": "null"}
+_PLACEHOLDERS: dict[str, object] = {"chr": "", "int": 0, "lgl": False, "json": "null"}
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Row]) -> dict[str, Any]:
@@ -64,21 +63,28 @@ def table(columns: Mapping[str, str], rows: Iterable[Row]) -> dict[str, Any]:
     return {"kind": "table", "names": list(columns), "rows": len(rows), "columns": out}
 
 
-_to_json = json.JSONEncoder(ensure_ascii=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _to_json(value: object) -> str | None:
+    # Encoding takes long beside all else here, and most lists of other places are empty.
+    return None if value is None else "[]" if value == [] else _encode(value)
 
 
 def _column(kind: str, values: list[Any]) -> dict[str, Any]:
-    if kind == "json":
-        values = [None if value is None else _to_json(value) for value in values]
-    missing = []
-    if kind == "dbl" or None in values:  # Most columns of most tables are whole.
-        missing = [
-            number
-            for number, value in enumerate(values, start=1)
-            if value is None or (kind == "dbl" and math.isnan(value))
-        ]
-    for number in missing:
-        values[number - 1] = _PLACEHOLDERS[kind]
+    missing: list[int] = []
+    if kind == "dbl":
+        doubles = np.array(values, np.float64)  # None becomes NaN.
+        absent = np.isnan(doubles)
+        doubles[absent] = 0
+        values, missing = doubles.tolist(), (np.flatnonzero(absent) + 1).tolist()
+    else:
+        if kind == "json":
+            values = list(map(_to_json, values))
+        if None in values:  # Most columns of most tables are whole.
+            missing = [number for number, value in enumerate(values, start=1) if value is None]
+        for number in missing:
+            values[number - 1] = _PLACEHOLDERS[kind]
     return {"type": kind, "values": values, "missing": missing}
 
 
