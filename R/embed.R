@@ -8,8 +8,10 @@
 #' @param model The name of a preset, or that of an embedding model: see [rag_models()].
 #' @param role `"question"` and `"passage"` tell some models which side of a search a text is on;
 #'   `"none"` is for all other uses.
-#' @param precision `"bfloat16"` is more than twice as fast as `"float32"` on processors that multiply
-#'   such numbers, and gives nearly the same embeddings; on others it changes nothing.
+#' @param precision `"bfloat16"` rounds what is multiplied where the processor is more than twice as
+#'   fast with such numbers: the embeddings are nearly the same (cosines above 0.9999), and may
+#'   differ in the last digits from one call to another. On other processors, and with
+#'   `"float32"`, nothing is rounded.
 #' @returns A numeric matrix with a row for each text, in order, and a column for each dimension of
 #'   the model. Rows have length 1, so that `embeddings %*% t(embeddings)` are the cosines. The row of
 #'   a missing text is `NA`.
@@ -22,7 +24,7 @@
 #' dim(embeddings)
 #' hclust(dist(embeddings))$merge
 rag_embed <- function(x, ..., model = "compact", role = c("none", "question", "passage"),
-                      precision = c("float32", "bfloat16")) {
+                      precision = c("bfloat16", "float32")) {
   check_dots(...)
   labels <- names(x)
   texts <- check_text(x)

@@ -31,11 +31,11 @@
 #'   many sentences it repeats from the end of the one before it.
 #' @param language Whose word endings keyword search looks through: the name of a Snowball stemmer
 #'   such as `"english"`. `NULL` for that of the index, which for a new one is `"indonesian"`.
-#' @param precision `"float32"`, or `"bfloat16"` to embed more than twice as fast on processors that
-#'   multiply such numbers (such as Intel Xeon since 2023). It is kept with the index. The
-#'   vectors are nearly the same, and so is what is found; on other processors it changes nothing.
-#'   `NULL` for that of the index, which for a new one is `"float32"`. Another one needs
-#'   `update = "rebuild"`.
+#' @param precision `"bfloat16"` embeds and reads more than twice as fast on processors that multiply
+#'   such numbers (AMD since 2022, Intel Xeon since 2023); vectors are nearly the same (cosines above
+#'   0.9999), and so is what is found. On other processors it is as `"float32"`, which rounds nothing.
+#'   It is kept with the index: `NULL` for that of the index, which for a new one is `"bfloat16"`.
+#'   Another one needs `update = "rebuild"`.
 #' @param ocr Whether to read pictures of text, as scanned pages are: `FALSE`, `TRUE` for texts in
 #'   Indonesian and English, or the names that tesseract has for other languages, such as
 #'   `"ind+jav"`. It needs the program tesseract and takes seconds for each page. Files that were
@@ -104,7 +104,7 @@ rag_open <- function(path) {
   new_index(path)
 }
 
-precisions <- c("float32", "bfloat16")
+precisions <- c("bfloat16", "float32")
 
 new_index <- function(path) {
   structure(list(path = enc2utf8(normalizePath(path, winslash = "/"))), class = "tanya_index")
@@ -152,7 +152,7 @@ format.tanya_index <- function(x, ...) {
       counted(about$documents, "document"), ", ", counted(about$passages, "passage"),
       if (about$failed > 0) paste0(" (", counted(about$failed, "document"), " could not be read)")
     ),
-    paste0("Embedder: ", about$embedder, if (about$precision != "float32") " in bfloat16"),
+    paste0("Embedder: ", about$embedder, if (about$precision == "float32") " in float32"),
     paste0("Reader: ", about$reader)
   )
 }

@@ -26,9 +26,10 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import torch
 from measuring import alternate, figure, medians, mixed_texts, qa_rows
 from reading import Pipeline
-from torch.profiler import ProfilerActivity, profile
+from torch.nn import functional
 
 from tanya import answering, retrieval
 from tanya.index import Index, Models
@@ -49,7 +50,6 @@ ABOUT = 200
 AT_ONCE = 100
 LARGEST_OF_HAYSTACK = 20_000
 """Above it the store of haystack takes gigabytes: each vector is a list of Python's numbers."""
-PRODUCTS = ("addmm", "linear", "::mm", "bmm", "matmul", "attention", "baddbmm")
 
 
 def main() -> None:
@@ -216,20 +216,18 @@ def stages(index: Index, question: str, rounds: int) -> None:
     rest = whole - sum(taken.values())
     parts = {name: 1000 * seconds / rounds for name, seconds in {**taken, "rest": rest}.items()}
     figure("stages_ms", passages=index.store.counts().passages, **parts)
-    with mock.patch.object(PackedEncoder, "__call__", timed("pass", PackedEncoder.__call__)):
+    taken.clear()
+    attention = functional.scaled_dot_product_attention
+    with (
+        mock.patch.object(torch, "addmm", timed("products", torch.addmm)),
+        mock.patch.object(functional, attention.__name__, timed("attention", attention)),
+        mock.patch.object(PackedEncoder, "__call__", timed("models", PackedEncoder.__call__)),
+    ):
         started = time.perf_counter()
         for _ in range(rounds):
             ask()
-        inside = taken["pass"] / (time.perf_counter() - started)
-    with profile(activities=[ProfilerActivity.CPU]) as recorded:
-        for _ in range(rounds):
-            ask()
-    operators = recorded.key_averages()
-    products = [row for row in operators if any(name in row.key for name in PRODUCTS)]
-    share = sum(row.self_cpu_time_total for row in products) / sum(
-        row.self_cpu_time_total for row in operators
-    )
-    figure("inside_the_models", share_of_time=inside, products_of_that=share)
+        whole = time.perf_counter() - started
+    figure("share_of_time", **{name: seconds / whole for name, seconds in taken.items()})
 
 
 def together(index: Index, questions: list[str]) -> None:

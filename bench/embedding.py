@@ -20,9 +20,10 @@ import torch
 from measuring import DATA, alternate, figure, medians, mixed_texts
 from sentence_transformers import SentenceTransformer
 
-from tanya.embedding import PRECISIONS, Embedder, Vectors
+from tanya.embedding import Embedder, Vectors
 from tanya.models import load_embedder, resolve
 from tanya.packed import has_fast_bfloat16
+from tanya.types import PRECISIONS
 
 PEAK_SIZE = 2048
 DEPTH = 5

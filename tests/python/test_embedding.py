@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tanya import embedding
+from tanya import embedding, packed
 from tanya.embedding import Embedder, EmbedderFingerprint
 from tanya.errors import InvalidArgument, ModelInvalid
 
@@ -29,7 +29,11 @@ def embedder(tiny_embedder: Path, tmp_path_factory: pytest.TempPathFactory) -> E
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TANYA_CACHE", str(tmp_path_factory.mktemp("cache")))
         return Embedder(
-            tiny_embedder, model="tiny", question_prompt="apa: ", passage_prompt="hari: "
+            tiny_embedder,
+            model="tiny",
+            question_prompt="apa: ",
+            passage_prompt="hari: ",
+            precision="float32",
         )
 
 
@@ -61,7 +65,7 @@ def test_cls_pooling_agrees_with_the_library(tiny_embedder: Path, tmp_path: Path
     pooling = {"word_embedding_dimension": 32, "pooling_mode_cls_token": True}
     pooling["pooling_mode_mean_tokens"] = False
     directory = rewritten(tiny_embedder, tmp_path / "cls", "1_Pooling/config.json", pooling)
-    ours = Embedder(directory, model="cls").encode(MIXED)
+    ours = Embedder(directory, model="cls", precision="float32").encode(MIXED)
     assert (ours * library_vectors(directory, MIXED)).sum(axis=1).min() > 0.99999
 
 
@@ -69,7 +73,7 @@ def test_other_pooling_goes_through_the_library(tiny_embedder: Path, tmp_path: P
     pooling = {"word_embedding_dimension": 32, "pooling_mode_max_tokens": True}
     pooling["pooling_mode_mean_tokens"] = False
     directory = rewritten(tiny_embedder, tmp_path / "max", "1_Pooling/config.json", pooling)
-    ours = Embedder(directory, model="max").encode(MIXED)
+    ours = Embedder(directory, model="max", precision="float32").encode(MIXED)
     assert (ours * library_vectors(directory, MIXED)).sum(axis=1).min() > 0.99999
 
 
@@ -175,7 +179,7 @@ def test_bfloat16_is_close_and_says_so(embedder: Embedder, tiny_embedder: Path) 
 def test_a_processor_without_bfloat16_computes_in_float32(
     embedder: Embedder, tiny_embedder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "has_fast_bfloat16", lambda: False)
+    monkeypatch.setattr(packed, "has_fast_bfloat16", lambda: False)
     elsewhere = Embedder(tiny_embedder, model="tiny", precision="bfloat16")
     assert np.array_equal(elsewhere.encode(MIXED), embedder.encode(MIXED))
     assert elsewhere.fingerprint.precision == "bfloat16"
@@ -185,7 +189,7 @@ def test_padded_batches_give_the_same_vectors(
     embedder: Embedder, tiny_embedder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedding, "pack", lambda encoder, dtype: None)
-    padded = Embedder(tiny_embedder, model="tiny")
+    padded = Embedder(tiny_embedder, model="tiny", precision="float32")
     np.testing.assert_allclose(padded.encode(MIXED), embedder.encode(MIXED), atol=1e-5)
 
 
@@ -199,7 +203,8 @@ def test_a_directory_without_modules_gets_mean_pooling(tiny_embedder: Path, tmp_
     shutil.copytree(tiny_embedder, directory, ignore=shutil.ignore_patterns("modules.json", "1_*"))
     short = MIXED[:2]
     assert (
-        Embedder(directory, model="plain").encode(short) * library_vectors(tiny_embedder, short)
+        Embedder(directory, model="plain", precision="float32").encode(short)
+        * library_vectors(tiny_embedder, short)
     ).sum(axis=1).min() > 0.99999
 
 

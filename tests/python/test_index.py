@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tanya import embedding, models
+from tanya import models, packed
 from tanya.answering import ASKED_THRESHOLD
 from tanya.errors import FileMissing, InvalidArgument, ModelMismatch
 from tanya.index import Change, Index, Models
@@ -266,18 +266,18 @@ def test_repair_embeds_what_was_lost(index, tmp_path):
 
 
 def test_an_index_keeps_its_precision(indonesian, folder, tmp_path):
-    fast = replace(INDONESIAN, precision="bfloat16")
-    made = Index.create(tmp_path / "fast.tanya", fast)
+    exact = replace(INDONESIAN, precision="float32")
+    made = Index.create(tmp_path / "exact.tanya", exact)
     made.add(from_paths([folder]))
     made.store.close()
-    opened = Index.open(tmp_path / "fast.tanya")
-    assert opened.embedder.fingerprint.precision == "bfloat16"
+    opened = Index.open(tmp_path / "exact.tanya")
+    assert opened.embedder.fingerprint.precision == "float32"
     assert opened.ask(["berapa hari cuti tahunan"])[0][0].candidate
     with pytest.raises(ModelMismatch, match="precision"):
         opened.expect(INDONESIAN)
     opened.rebuild(INDONESIAN)
     opened.expect(INDONESIAN)
-    assert opened.embedder.fingerprint.precision == "float32"
+    assert opened.embedder.fingerprint.precision == "bfloat16"
 
 
 def test_a_processor_without_bfloat16_works_on_an_index_made_with_it(
@@ -287,7 +287,7 @@ def test_a_processor_without_bfloat16_works_on_an_index_made_with_it(
     made.add(from_paths([folder / "cuti.txt"]))
     made.store.close()
     models.forget()
-    monkeypatch.setattr(embedding, "has_fast_bfloat16", lambda: False)
+    monkeypatch.setattr(packed, "has_fast_bfloat16", lambda: False)
     opened = Index.open(tmp_path / "fast.tanya")
     opened.add(from_paths([folder]))
     [hits] = opened.retrieve(["siapa karyawan tetap"])
@@ -296,5 +296,5 @@ def test_a_processor_without_bfloat16_works_on_an_index_made_with_it(
 
 
 def test_an_unknown_precision_is_an_error(indonesian, tmp_path):
-    with pytest.raises(InvalidArgument, match="float32, bfloat16"):
+    with pytest.raises(InvalidArgument, match="bfloat16, float32"):
         Index.create(tmp_path / "made.tanya", replace(INDONESIAN, precision="int8"))

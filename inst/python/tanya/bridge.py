@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tanya import models, tables
 from tanya.assessment import Gold, assess, recalibrate, summarise
@@ -23,10 +23,7 @@ from tanya.passages import PassageSettings
 from tanya.retrieval import Method, Search
 from tanya.sources import from_paths, from_texts
 from tanya.store import EmbeddedStore
-from tanya.types import Progress
-
-if TYPE_CHECKING:
-    from tanya.embedding import Precision
+from tanya.types import DEFAULT_PRECISION, Precision, Progress
 
 __all__ = ["call"]
 
@@ -420,7 +417,7 @@ def embed(
     texts: str | Sequence[str],
     embedder: str,
     role: str = "none",
-    precision: Precision = "float32",
+    precision: Precision = DEFAULT_PRECISION,
     progress: Progress | None = None,
 ) -> Value:
     """Unit vectors, one row for each text."""

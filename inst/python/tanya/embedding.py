@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,28 +28,18 @@ from safetensors import SafetensorError
 from tanya.errors import InvalidArgument, ModelInvalid
 from tanya.modeldir import check_directory, modules, read_json, weights_digest
 from tanya.network import quiet_transformers
-from tanya.packed import has_fast_bfloat16, pack
-from tanya.types import Progress
+from tanya.packed import pack, product_dtype
+from tanya.types import DEFAULT_PRECISION, PRECISIONS, Precision, Progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from tanya.packed import PackedEncoder
 
-__all__ = ["PRECISIONS", "Embedder", "EmbedderFingerprint", "Precision", "Vectors"]
+__all__ = ["Embedder", "EmbedderFingerprint", "Vectors"]
 
 Vectors = npt.NDArray[np.float32]
 """Shape (texts, dimension), C-contiguous, rows of length 1."""
-
-Precision = Literal["float32", "bfloat16"]
-"""Operands of the matrix products; sums and vectors are float32 in any case.
-
-Vectors of the two have cosines above 0.9999 with each other, for e5-small. A processor without
-bfloat16 in hardware would be slower for it, and computes in float32 what was asked for in
-bfloat16: an index that was made on the one can be asked, and added to, on the other.
-"""
-
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 BATCH_TOKENS = 2048
 """Tokens of a batch. Its states stay in the cache of a processor; larger batches are no faster."""
@@ -76,7 +66,7 @@ class EmbedderFingerprint:
         question_prompt: Put before each question.
         passage_prompt: Put before each passage.
         max_tokens: See ``Embedder.max_tokens``.
-        precision: See ``Precision``.
+        precision: See ``types.Precision``.
     """
 
     model: str
@@ -85,7 +75,7 @@ class EmbedderFingerprint:
     question_prompt: str
     passage_prompt: str
     max_tokens: int
-    precision: Precision = "float32"
+    precision: Precision
 
     def to_dict(self) -> dict[str, str | int]:
         """Return the fields as JSON values."""
@@ -123,11 +113,12 @@ class Embedder:
         model: Name that goes into the fingerprint.
         question_prompt: Put before each question; ``"query: "`` for e5.
         passage_prompt: Put before each passage.
-        precision: See ``Precision``.
+        precision: See ``types.Precision``.
 
     Attributes:
         fingerprint: Identity of the vectors.
         encoder: The transformer under the pooling, for a reader to share. Not to be changed.
+        dtype: Of the operands of its products, as this processor computes them.
         tokenizer: Its fast tokenizer. It keeps truncation and padding as state: whoever shares it
             must hold ``lock`` while calling it.
         lock: See ``tokenizer``.
@@ -144,15 +135,15 @@ class Embedder:
         model: str,
         question_prompt: str = "",
         passage_prompt: str = "",
-        precision: Precision = "float32",
+        precision: Precision = DEFAULT_PRECISION,
     ) -> None:
         if precision not in PRECISIONS:
             raise InvalidArgument(
                 f"Unknown precision {precision!r}; there are {', '.join(PRECISIONS)}."
             )
         check_directory(directory)
-        reduced = precision == "bfloat16" and has_fast_bfloat16()
-        self._pipeline = _load_pipeline(directory, torch.bfloat16 if reduced else torch.float32)
+        self.dtype = product_dtype(precision)
+        self._pipeline = _load_pipeline(directory, self.dtype)
         self.encoder = self._pipeline.encoder
         self.tokenizer = self._pipeline.tokenizer
         self.lock = threading.Lock()

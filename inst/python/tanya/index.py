@@ -24,10 +24,20 @@ from tanya.reading import Calibration
 from tanya.retrieval import Hit, Search, retrieve, similar
 from tanya.sources import from_paths
 from tanya.store import EmbeddedStore, Manifest, passage_key, repair
-from tanya.types import Document, Failure, Passage, Progress, Source, content_hash, in_context
+from tanya.types import (
+    DEFAULT_PRECISION,
+    Document,
+    Failure,
+    Passage,
+    Precision,
+    Progress,
+    Source,
+    content_hash,
+    in_context,
+)
 
 if TYPE_CHECKING:
-    from tanya.embedding import Embedder, Precision
+    from tanya.embedding import Embedder
     from tanya.reading import Reader
     from tanya.store import Finding, Floats, Rebuild, Waiting, Writer
 
@@ -47,12 +57,12 @@ class Models:
     Attributes:
         embedder: Makes the vectors.
         reader: Finds the answers.
-        precision: Of the embedder, see ``embedding.Precision``.
+        precision: Of both, see ``types.Precision``.
     """
 
     embedder: str
     reader: str
-    precision: Precision = "float32"
+    precision: Precision = DEFAULT_PRECISION
 
 
 @dataclass(frozen=True, slots=True)

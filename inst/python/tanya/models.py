@@ -33,10 +33,10 @@ from tanya.errors import (
 from tanya.garbage import collector_paused
 from tanya.modeldir import check_directory, converted_dir, read_json, weights_digest
 from tanya.network import is_offline, quiet_transformers, set_offline
-from tanya.types import Progress, Scalar
+from tanya.types import DEFAULT_PRECISION, Precision, Progress, Scalar
 
 if TYPE_CHECKING:
-    from tanya.embedding import Embedder, Precision
+    from tanya.embedding import Embedder
     from tanya.reading import Reader, ReaderSettings
     from tanya.reranking import Reranker
 
@@ -352,7 +352,7 @@ def load_embedder(
     question_prompt: str | None = None,
     passage_prompt: str | None = None,
     sha256: str = "",
-    precision: Precision = "float32",
+    precision: Precision = DEFAULT_PRECISION,
 ) -> Embedder:
     """Load an embedder, or return it from memory.
 
@@ -362,7 +362,7 @@ def load_embedder(
             its own ``config_sentence_transformers.json``, the registry, or the e5 convention.
         passage_prompt: The same before a passage.
         sha256: As in ``resolve``.
-        precision: See ``embedding.Precision``.
+        precision: See ``types.Precision``.
 
     Raises:
         ModelError: As in ``resolve``; ``ModelInvalid`` also where it is not an embedder.
@@ -393,34 +393,37 @@ def load_reader(model: str | Path = "compact", embedder: Embedder | None = None)
     Args:
         model: A name as in ``spec``.
         embedder: The embedder in use. A reader that is an adapter for the same model shares its
-            weights; for another model, that model is loaded too.
+            weights; for another model, that model is loaded too. The reader has its precision.
 
     Raises:
         ModelError: As in ``resolve``; ``ModelInvalid`` also where it is not a reader.
     """
+    precision = embedder.fingerprint.precision if embedder else DEFAULT_PRECISION
     found = resolve(model, "reader")
     directory = found.directory
     settings = _reader_settings(found)
     if not (directory / "adapter_config.json").is_file():
 
         def load() -> Reader:
+            from tanya.packed import product_dtype
             from tanya.reading import Reader
 
             with quiet_transformers():
-                return Reader.load(directory, settings)
+                return Reader.load(directory, settings, product_dtype(precision))
 
-        return _loaded.get(("reader", str(directory)), load)
+        return _loaded.get(("reader", str(directory), precision), load)
 
     base = _base_model(directory)
-    owner = embedder if embedder and _is_model(embedder, base) else load_embedder(base)
+    shared = embedder if embedder and _is_model(embedder, base) else None
+    owner = shared or load_embedder(base, precision=precision)
 
     def adapt_encoder() -> Reader:
         from tanya.reading import Reader, adapt
 
         # The tokenizer is shared, too: one of 250,000 pieces takes 300 MB and a second to load.
-        return Reader(adapt(owner.encoder, directory), owner.tokenizer, settings)
+        return Reader(adapt(owner.encoder, directory, owner.dtype), owner.tokenizer, settings)
 
-    key = ("reader", str(directory), owner.fingerprint.model, owner.fingerprint.sha256)
+    key = ("reader", str(directory), owner.fingerprint.model, owner.fingerprint.sha256, precision)
     return _loaded.get(key, adapt_encoder)
 
 

@@ -19,7 +19,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-__all__ = ["PackedEncoder", "has_fast_bfloat16", "pack"]
+from tanya.types import Precision
+
+__all__ = ["PackedEncoder", "has_fast_bfloat16", "pack", "product_dtype"]
 
 _FAMILY = ("BertModel", "RobertaModel", "XLMRobertaModel")
 _NUMBERED_FROM_PADDING = ("RobertaModel", "XLMRobertaModel")
@@ -117,24 +119,27 @@ class PackedEncoder:
         config = encoder.config
         self._dtype = dtype
         self._heads = config.num_attention_heads
-        self._embeddings = encoder.embeddings
+        self.embeddings = encoder.embeddings
         numbered_from_padding = type(encoder).__name__ in _NUMBERED_FROM_PADDING
         self._first = config.pad_token_id + 1 if numbered_from_padding else 0
         self._layers = [_layer(layer, dtype) for layer in encoder.encoder.layer]
 
-    def __call__(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+    def __call__(
+        self, ids: Sequence[Sequence[int]], kinds: Sequence[Sequence[int]] | None = None
+    ) -> torch.Tensor:
         """Run the encoder.
 
         Args:
             ids: Token ids of each text, special tokens included, none empty. Texts of one length
                 should be neighbours.
+            kinds: Token type of each token, shaped as ``ids``; 0 for all where None.
 
         Returns:
             Hidden states, float32, shape (tokens of all texts, hidden size), text after text.
         """
         lengths = [len(row) for row in ids]
         runs = _runs(lengths)
-        states = self._embed(torch.tensor([id for row in ids for id in row]), lengths)
+        states = self._embed(_flat(ids), None if kinds is None else _flat(kinds), lengths)
         room = _Room(len(states), self._layers[0])
         for layer in self._layers:
             self._attend(layer, states.to(self._dtype), runs, room)
@@ -145,11 +150,14 @@ class PackedEncoder:
             states = layer.norm(states.add_(layer.narrow(wide, room.mixed)))
         return states
 
-    def _embed(self, ids: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
-        parts = self._embeddings
+    def _embed(
+        self, ids: torch.Tensor, kinds: torch.Tensor | None, lengths: Sequence[int]
+    ) -> torch.Tensor:
+        parts = self.embeddings
+        table = parts.token_type_embeddings
         numbers = torch.arange(self._first, self._first + max(lengths))
         positions = torch.cat([numbers[:length] for length in lengths])
-        states = parts.word_embeddings(ids) + parts.token_type_embeddings.weight[0]
+        states = parts.word_embeddings(ids) + (table.weight[0] if kinds is None else table(kinds))
         normalised: torch.Tensor = parts.LayerNorm(states + parts.position_embeddings(positions))
         return normalised
 
@@ -161,6 +169,12 @@ class PackedEncoder:
             query, key, value = (x[run.rows].view(shape).transpose(1, 2) for x in room.projected)
             heads = functional.scaled_dot_product_attention(query, key, value)
             room.attended[run.rows].view(shape).copy_(heads.transpose(1, 2))
+
+
+def product_dtype(precision: Precision) -> torch.dtype:
+    """What the products of a precision are computed in on this processor."""
+    reduced = precision == "bfloat16" and has_fast_bfloat16()
+    return torch.bfloat16 if reduced else torch.float32
 
 
 def has_fast_bfloat16() -> bool:
@@ -192,6 +206,10 @@ def _layer(layer: Any, dtype: torch.dtype) -> _Layer:
         narrow=_Product.of(output.dense, dtype),
         norm=output.LayerNorm,
     )
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    return torch.tensor([value for row in rows for value in row])
 
 
 def _runs(lengths: Sequence[int]) -> list[_Run]:

@@ -33,7 +33,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tanya.errors import InvalidArgument, ModelInvalid, QuestionTooLong
-from tanya.packed import pack
+from tanya.packed import PackedEncoder, pack
 from tanya.types import Progress
 
 if TYPE_CHECKING:
@@ -191,8 +191,8 @@ class Reader:
     """An extractive question-answering model and the way to ask it.
 
     Args:
-        model: Module that maps the tokenizer's inputs, each (batch, tokens) int64, to start and
-            end logits, each (batch, tokens).
+        model: Module, in evaluation mode, that maps the tokenizer's inputs, each (batch, tokens)
+            int64, to start and end logits, each (batch, tokens).
         tokenizer: Fast tokenizer of the model.
         settings: How to use it.
     """
@@ -202,17 +202,20 @@ class Reader:
     ) -> None:
         if not tokenizer.is_fast:
             raise ModelInvalid(f"Reader {settings.id!r} has no fast tokenizer, so no offsets.")
-        self._model = model.eval()
+        self._model = model
         self._tokenizer = tokenizer
         self.settings = settings
 
     @classmethod
-    def load(cls, directory: Path, settings: ReaderSettings) -> Reader:
+    def load(
+        cls, directory: Path, settings: ReaderSettings, dtype: torch.dtype = torch.float32
+    ) -> Reader:
         """Load a question-answering model from a Hugging Face directory.
 
         Args:
             directory: A directory with safetensors weights and a tokenizer.json.
             settings: How to use it.
+            dtype: Of the operands of the products, where the model can be packed.
 
         Raises:
             ModelInvalid: The files are not an extractive reader.
@@ -236,7 +239,9 @@ class Reader:
                 f"{directory} has no span head ({', '.join(missing)} missing).",
                 hint="Name a model that was fine-tuned for extractive question answering.",
             )
-        return cls(_SpanOutputs(model), tokenizer, settings)
+        packed = pack(model.base_model, dtype)
+        spans = _SpanHead(model.base_model, model.qa_outputs, packed) if packed else None
+        return cls(spans or _SpanOutputs(model), tokenizer, settings)
 
     def with_calibration(self, calibration: Calibration) -> Reader:
         """Return the same model with another calibration."""
@@ -476,13 +481,16 @@ class _SpanOutputs(torch.nn.Module):
 
 
 class _SpanHead(torch.nn.Module):
-    """An encoder with a linear span head on its last hidden states."""
+    """An encoder with a linear span head on its last hidden states, packed if it can be."""
 
-    def __init__(self, encoder: torch.nn.Module, head: torch.nn.Linear) -> None:
+    def __init__(
+        self, encoder: torch.nn.Module, head: torch.nn.Linear, packed: PackedEncoder | None
+    ) -> None:
         super().__init__()
-        self.encoder = encoder
+        # What is packed needs the encoder's own layers no longer: in bfloat16 they are copies.
+        self.encoder = None if packed else encoder
         self.head = head
-        self._packed = pack(encoder, torch.float32)
+        self.packed = packed
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         logits = self.head(self._states(inputs))
@@ -490,19 +498,28 @@ class _SpanHead(torch.nn.Module):
 
     def _states(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Last hidden states, (batch, tokens, hidden); those of padding are never looked at."""
-        ids = inputs["input_ids"]
-        mask = inputs.get("attention_mask", torch.ones_like(ids)).bool()
-        # Packing knows texts of one kind only, as models without token types read all.
-        if self._packed is None or inputs.get("token_type_ids", ids.new_zeros(1)).any():
+        if self.encoder is not None:
             states: torch.Tensor = self.encoder(**inputs).last_hidden_state
             return states
-        packed = self._packed([row[real].tolist() for row, real in zip(ids, mask, strict=True)])
+        assert self.packed is not None
+        ids = inputs["input_ids"]
+        mask = inputs.get("attention_mask", torch.ones_like(ids)).bool()
+        kinds = inputs.get("token_type_ids")
+        packed = self.packed(
+            _unpadded(ids, mask), kinds if kinds is None else _unpadded(kinds, mask)
+        )
         states = packed.new_zeros((*ids.shape, packed.shape[1]))
         states[mask] = packed
         return states
 
 
-def adapt(encoder: torch.nn.Module, directory: Path) -> torch.nn.Module:
+def _unpadded(values: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
+    return [row[real].tolist() for row, real in zip(values, mask, strict=True)]
+
+
+def adapt(
+    encoder: torch.nn.Module, directory: Path, dtype: torch.dtype = torch.float32
+) -> torch.nn.Module:
     """Merge a PEFT LoRA adapter with a span head into a copy of its encoder.
 
     The word embeddings, four fifths of a small multilingual encoder, stay one tensor that both
@@ -514,6 +531,7 @@ def adapt(encoder: torch.nn.Module, directory: Path) -> torch.nn.Module:
         directory: Holds ``adapter_config.json`` and ``adapter_model.safetensors`` as PEFT writes
             them for a ``*ForQuestionAnswering`` model, with ``qa_outputs`` (2, d) among
             ``modules_to_save``.
+        dtype: Of the operands of the products, see ``packed``.
 
     Raises:
         ModelInvalid: The adapter does not fit the encoder.
@@ -546,7 +564,7 @@ def adapt(encoder: torch.nn.Module, directory: Path) -> torch.nn.Module:
             used.add(name)
     if not {"qa_outputs.weight", "qa_outputs.bias"} <= used:
         raise ModelInvalid(f"The adapter in {directory} has no span head.")
-    return _SpanHead(merged, head)
+    return _SpanHead(merged, head, pack(merged, dtype))
 
 
 def _parameter_name(key: str) -> str:

@@ -11,12 +11,16 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 __all__ = [
+    "DEFAULT_PRECISION",
+    "PRECISIONS",
     "Document",
     "Failure",
     "Passage",
     "Place",
+    "Precision",
     "Progress",
     "Scalar",
     "Source",
@@ -30,6 +34,18 @@ Scalar = str | int | float | bool | None
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total) during long work; ``total`` is 0 where it is unknown."""
+
+Precision = Literal["bfloat16", "float32"]
+"""Operands of matrix products, of embedder and reader; sums and vectors are float32 in any case.
+
+Vectors of the two have cosines above 0.9999 with each other, for e5-small. A processor without
+bfloat16 in hardware would be slower for it, and computes in float32 what was asked for in
+bfloat16: an index that was made on the one can be asked, and added to, on the other.
+"""
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+DEFAULT_PRECISION: Precision = "bfloat16"
 
 
 def content_hash(text: str, metadata: Mapping[str, Scalar] | None = None) -> str:
