@@ -178,7 +178,7 @@ def test_a_heading_moves_the_answer() -> None:
     assert headed.context[start : start + len(text)] == text
 
 
-OFFICE = """### kantor-cuti | id
+OFFICE = """### kantor-02.1 | id
 @ BAB II > Cuti
 <<<
 Cuti tahunan 12 hari kerja.
@@ -192,16 +192,51 @@ x Berapa lama cuti sakit?
 
 
 def test_office_texts_are_read_and_split(tmp_path: Path) -> None:
-    (tmp_path / "kantor.txt").write_text(OFFICE, encoding="utf-8")
+    (tmp_path / "staff").mkdir()
+    (tmp_path / "staff" / "kantor.txt").write_text(OFFICE, encoding="utf-8")
     (passage,) = office.read_office(tmp_path)
+    assert passage.domain == "staff"
     assert passage.heading == "BAB II > Cuti"
     assert passage.text[passage.facts[0].start : passage.facts[0].end] == "12 hari kerja"
-    other = replace(passage, slug="gudang-cuti")
-    train, held_out = office.office_split([other, passage])
-    assert [example.answerable for example in train] == [True, True, False]
-    assert {office.domain(example) for example in train} == {"kantor"}
-    assert {office.domain(example) for example in held_out} == {"gudang"}
+    eleventh, alone = replace(passage, slug="gudang-11.1"), replace(passage, slug="kantor-cuti-1")
+    train, held_out = office.office_split([passage, eleventh, alone])
+    assert [example.answerable for example in train] == [True, True, False] * 2
+    assert {example.id.split("-")[0] for example in held_out} == {"staff/gudang"}
     assert held_out[-1].context == "Cuti besar 30 hari kalender.\nCuti haid dua hari."
+
+
+def leave_rule(id: str, answer: str) -> ex.Example:
+    text = f"Cuti tahunan pegawai {id} lamanya {answer}."
+    answers = ((answer, text.index(answer)),)
+    return ex.Example(f"{id}-0.0", "office", "Cuti tahunan berapa?", text, "", answers)
+
+
+def test_other_passages_of_a_document_are_negatives() -> None:
+    first = leave_rule("staff/kantor-02.1", "dua belas hari")
+    second = leave_rule("staff/kantor-02.2", "sebulan")
+    same = leave_rule("staff/kantor-02.3", "dua belas hari")
+    other = leave_rule("staff/gudang-02.1", "seminggu")
+    made = office.sibling_negatives([first, second, same, other], random.Random(0), per_question=5)
+    assert not any(example.answerable for example in made)
+    assert {(x.id.split("-0.0")[0], x.context) for x in made} == {
+        ("staff/kantor-02.1", second.context),
+        ("staff/kantor-02.2", first.context),
+        ("staff/kantor-02.2", same.context),
+        ("staff/kantor-02.3", second.context),
+    }
+
+
+def test_foreign_negatives_come_from_another_domain() -> None:
+    rules = {
+        name: [leave_rule(f"{name}/firma-{n:02}.1", f"{n} {name}") for n in range(10)]
+        for name in ("staff", "sales", office.MIXED)
+    }
+    made = office.foreign_negatives([x for part in rules.values() for x in part], random.Random(0))
+    contexts = {name: {x.context for x in part} for name, part in rules.items()}
+    assert {office.domain(example) for example in made} == {"staff", "sales"}
+    for example in made:
+        other = "sales" if office.domain(example) == "staff" else "staff"
+        assert example.context in contexts[other]
 
 
 @pytest.mark.parametrize(

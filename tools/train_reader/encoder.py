@@ -115,13 +115,47 @@ class LoraLinear(nn.Module):
         return _AdaptedLinear.apply(x, weight, self.bias, self.down, self.up, self.scale)
 
 
+class SharedDropout(nn.Module):
+    """Dropout whose masks are slices of one pool, at random places.
+
+    Drawing a mask for each of its places takes longer on a CPU than dropping. The pool is drawn
+    anew for every batch, by the batch: a run that resumes draws what it would have drawn.
+    """
+
+    def __init__(self, chance: float) -> None:
+        """Zero values with the probability `chance` in training, and scale up the others."""
+        super().__init__()
+        self.chance = chance
+        self._generator = torch.Generator()
+        self._pool = torch.empty(0, dtype=HALF)
+
+    def draw(self, ids: torch.Tensor, width: int) -> None:
+        """Draw the masks for a batch of token ids, each with `width` values."""
+        if self.training and self.chance:
+            self._generator.manual_seed(int(ids.sum()))
+            self._pool = torch.empty(2 * ids.numel() * width, dtype=HALF)
+            self._pool.bernoulli_(1 - self.chance, generator=self._generator)
+            self._pool.div_(1 - self.chance)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `x` with some values zeroed in training, else `x`."""
+        if not (self.training and self.chance):
+            return x
+        last = len(self._pool) - x.numel()
+        place = int(torch.randint(last + 1, (), generator=self._generator))
+        return x * self._pool.narrow(0, place, x.numel()).view_as(x)
+
+
 class EncoderLayer(nn.Module):
     """One post-norm transformer layer of BERT."""
 
-    def __init__(self, layer: nn.Module, heads: int, rank: int, scale: float) -> None:
+    def __init__(
+        self, layer: nn.Module, heads: int, rank: int, scale: float, dropout: SharedDropout
+    ) -> None:
         """Take over the weights of a Hugging Face `BertLayer`."""
         super().__init__()
         attention = layer.attention
+        self.dropout = dropout
         self.heads = heads
         self.query = LoraLinear(attention.self.query, rank, scale)
         self.key = LoraLinear(attention.self.key, rank, scale)
@@ -143,8 +177,9 @@ class EncoderLayer(nn.Module):
         )
         mixed = _Attention.apply(query, key, value, mask)
         mixed = mixed.transpose(1, 2).reshape(rows, length, width)
-        x = self.attention_norm(self.attention_output(mixed) + x)
-        return self.output_norm(self.output(functional.gelu(self.intermediate(x))) + x)
+        x = self.attention_norm(self.dropout(self.attention_output(mixed)) + x)
+        grown = functional.gelu(self.intermediate(x))
+        return self.output_norm(self.dropout(self.output(grown)) + x)
 
 
 def _frozen_norm(norm: nn.LayerNorm) -> nn.LayerNorm:
@@ -154,14 +189,23 @@ def _frozen_norm(norm: nn.LayerNorm) -> nn.LayerNorm:
 class SpanReader(nn.Module):
     """Encoder with LoRA factors from layer `first_adapted` on, and a float32 span head."""
 
-    def __init__(self, base: BertModel, rank: int, alpha: float, first_adapted: int) -> None:
-        """Take over the weights of `base`, which is used up by it."""
+    def __init__(
+        self, base: BertModel, rank: int, alpha: float, first_adapted: int, dropout: float = 0.0
+    ) -> None:
+        """Take over the weights of `base`, which is used up by it.
+
+        `dropout` is the chance with which a value of an adapted layer is dropped in training.
+        """
         super().__init__()
-        self.embeddings = base.embeddings.requires_grad_(False).eval()
+        self.embeddings = base.embeddings.requires_grad_(False)
+        self.embeddings.dropout = nn.Identity()
         self.first_adapted = first_adapted
+        self.dropout, none = SharedDropout(dropout), SharedDropout(0.0)
         heads = base.config.num_attention_heads
         self.layers = nn.ModuleList(
-            EncoderLayer(layer, heads, rank if number >= first_adapted else 0, alpha / rank)
+            EncoderLayer(layer, heads, rank, alpha / rank, self.dropout)
+            if number >= first_adapted
+            else EncoderLayer(layer, heads, 0, 0.0, none)
             for number, layer in enumerate(base.encoder.layer)
         )
         self.head = nn.Linear(base.config.hidden_size, 2)
@@ -175,6 +219,7 @@ class SpanReader(nn.Module):
             mask = torch.zeros(keep.shape, dtype=HALF).masked_fill_(~keep, -1e4)[:, None, None, :]
         with torch.no_grad():
             x = self.embeddings(input_ids=ids).to(HALF)
+            self.dropout.draw(ids, x.shape[-1])
             for layer in self.layers[: self.first_adapted]:
                 x = layer(x, mask)
         for layer in self.layers[self.first_adapted :]:

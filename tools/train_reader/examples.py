@@ -140,9 +140,9 @@ def retrieved_negatives(
     for example, candidates in zip(asked, nearest, strict=True):
         gold = _normal_answers(example)
         contexts = [index.contexts[number] for number in candidates]
-        wrong = [c for c in contexts if c != example.context and not _mentions(c, gold)]
+        wrong = [c for c in contexts if c != example.context and not mentions(c, gold)]
         for context in rng.sample(wrong[:6], min(per_question, len(wrong[:6]))):
-            made.append(_without_answer(example, context, "wrong"))
+            made.append(without_answer(example, context, "wrong"))
     return made
 
 
@@ -156,8 +156,8 @@ def answer_removed(examples: Sequence[Example]) -> list[Example]:
         spans = split_sentences(example.context)
         rest = [(a, b) for a, b in spans if b <= start or a >= start + len(text)]
         context = "".join(example.context[a:b] for a, b in rest).strip()
-        if len(rest) >= 2 and not _mentions(context, _normal_answers(example)):
-            made.append(_without_answer(example, context, "cut"))
+        if len(rest) >= 2 and not mentions(context, _normal_answers(example)):
+            made.append(without_answer(example, context, "cut"))
     return made
 
 
@@ -165,12 +165,14 @@ def _normal_answers(example: Example) -> tuple[str, ...]:
     return tuple(normalise(text) for text, _ in example.answers)
 
 
-def _mentions(context: str, normal_answers: Sequence[str]) -> bool:
+def mentions(context: str, normal_answers: Sequence[str]) -> bool:
+    """Whether one of the normalised answers occurs in `context`."""
     text = normalise(context)
     return any(answer in text for answer in normal_answers)
 
 
-def _without_answer(example: Example, context: str, how: str) -> Example:
+def without_answer(example: Example, context: str, how: str) -> Example:
+    """Ask the example's question about `context`, which does not answer it; `how` joins its id."""
     return replace(
         example,
         id=f"{example.id}-{how}",
@@ -218,7 +220,7 @@ def passage_shaped(
     Joins the context with a neighbouring paragraph, and cuts whole sentences around the answer
     down to `max_chars` code points.
     """
-    neighbours = [text for text in neighbours if not _mentions(text, example.absent)]
+    neighbours = [text for text in neighbours if not mentions(text, example.absent)]
     parts, home = [example.context], 0
     if neighbours and rng.random() < 0.7:
         home = rng.randrange(2)

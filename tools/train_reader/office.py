@@ -1,6 +1,9 @@
 """Office texts with questions, written for the training of the reader.
 
-A file under `office/` holds passages in this form, blank lines between its parts being optional:
+A directory under `office/` is a domain: what a document of one domain answers, no document of
+another does, but for `mixed`, which has documents of all. Passages with slugs like `staff-03.1` and
+`staff-03.2` are of one document, and what one of them answers no other of them does. A passage has
+this form, blank lines between its parts being optional:
 
     ### slug | language of the text
     @ headings above the passage, if any
@@ -22,9 +25,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .examples import ContextIndex, Example, answer_removed, retrieved_negatives
+from .examples import (
+    ContextIndex,
+    Example,
+    answer_removed,
+    mentions,
+    retrieved_negatives,
+    without_answer,
+)
 
 OFFICE = Path(__file__).parent / "office"
+MIXED = "mixed"
 
 _MARKED = re.compile(r"\[\[(.+?)\]\]", re.DOTALL)
 
@@ -49,6 +60,7 @@ class Fact:
 class OfficePassage:
     """A passage of a document, with questions that it answers and questions that it does not."""
 
+    domain: str
     slug: str
     language: str
     heading: str
@@ -58,13 +70,13 @@ class OfficePassage:
 
 
 def read_office(directory: Path = OFFICE) -> list[OfficePassage]:
-    """Read all files of `directory`, in the order of their names."""
+    """Read the files of all domains under `directory`, in the order of their names."""
     found: list[OfficePassage] = []
-    for path in sorted(directory.glob("*.txt")):
+    for path in sorted(directory.rglob("*.txt")):
         blocks = re.split(r"(?m)^### ", path.read_text(encoding="utf-8"))
         if blocks[0].strip():
             raise OfficeError(f"{path.name} begins with something other than '### '")
-        found.extend(_passage(f"### {block}", path.name) for block in blocks[1:])
+        found.extend(_passage(f"### {block}", path) for block in blocks[1:])
     slugs = [passage.slug for passage in found]
     for slug in slugs:
         if slugs.count(slug) > 1:
@@ -72,7 +84,7 @@ def read_office(directory: Path = OFFICE) -> list[OfficePassage]:
     return found
 
 
-def _passage(block: str, file: str) -> OfficePassage:
+def _passage(block: str, file: Path) -> OfficePassage:
     form = re.fullmatch(
         r"### (?P<slug>[\w.-]+) \| (?P<language>id|en)\s*\n+(?:@ (?P<heading>.+)\n+)?"
         r"<<<\n(?P<text>.+?)\n>>>\n(?P<asked>.*)",
@@ -80,11 +92,17 @@ def _passage(block: str, file: str) -> OfficePassage:
         re.DOTALL,
     )
     if form is None:
-        raise OfficeError(f"{file}: not in form: {block[:80]!r}")
-    place = f"{file}, {form['slug']}"
+        raise OfficeError(f"{file.name}: not in form: {block[:80]!r}")
+    place = f"{file.name}, {form['slug']}"
     facts, absent = _questions(form["asked"], form["text"], place)
     return OfficePassage(
-        form["slug"], form["language"], form["heading"] or "", form["text"], facts, absent
+        file.parent.name,
+        form["slug"],
+        form["language"],
+        form["heading"] or "",
+        form["text"],
+        facts,
+        absent,
     )
 
 
@@ -145,19 +163,23 @@ def summary(passages: list[OfficePassage]) -> dict[str, int]:
 
 
 HELD_OUT = 10
-"""Every so many passages one is kept from the training, for validation and calibration."""
+"""Of documents of several passages, each that has a number n * 10 + 1 is kept for validation."""
 
 
 def office_split(passages: Sequence[OfficePassage]) -> tuple[list[Example], list[Example]]:
-    """Return the examples of the passages to train on, and of those held out."""
-    train = [x for n, passage in enumerate(passages) if n % HELD_OUT for x in _examples(passage)]
-    held_out = [x for passage in passages[::HELD_OUT] for x in _examples(passage)]
+    """Return the examples to train on, and those of the documents held out."""
+    train: list[Example] = []
+    held_out: list[Example] = []
+    for passage in passages:
+        numbered = re.search(r"-(\d+)\.\d+$", passage.slug)
+        held = numbered is not None and int(numbered[1]) % HELD_OUT == 1
+        (held_out if held else train).extend(_examples(passage))
     return train, [*held_out, *answer_removed(_first_of_each_fact(held_out))]
 
 
 def _examples(passage: OfficePassage) -> Iterator[Example]:
     def example(id: str, question: str, answers: tuple[tuple[str, int], ...]) -> Example:
-        name = f"{passage.slug}-{id}"
+        name = f"{passage.domain}/{passage.slug}-{id}"
         return Example(name, "office", question, passage.text, passage.heading, answers)
 
     for number, fact in enumerate(passage.facts):
@@ -173,8 +195,33 @@ def _first_of_each_fact(examples: Sequence[Example]) -> list[Example]:
 
 
 def domain(example: Example) -> str:
-    """Return the file that the example is from: its slug begins with the file's name."""
-    return example.id.partition("-")[0]
+    """Return the domain that the example is from."""
+    return example.id.partition("/")[0]
+
+
+def sibling_negatives(
+    examples: Sequence[Example], rng: random.Random, per_question: int = 2
+) -> list[Example]:
+    """Pair questions with other passages of the same document, which do not answer them."""
+    contexts: dict[str, list[str]] = {}
+    for example in examples:
+        near = contexts.setdefault(_document(example), [])
+        if example.context not in near:
+            near.append(example.context)
+    made = []
+    for example in examples:
+        near = [text for text in contexts[_document(example)] if text != example.context]
+        for context in rng.sample(near, min(per_question, len(near))):
+            negative = without_answer(example, context, "sibling")
+            if not mentions(context, negative.absent):
+                made.append(negative)
+    return made
+
+
+def _document(example: Example) -> str:
+    """Return the document that the example's passage is from, or the passage if it is alone."""
+    slug = example.id.rpartition("-")[0]
+    return slug.partition(".")[0]
 
 
 def foreign_negatives(examples: Sequence[Example], rng: random.Random) -> list[Example]:
@@ -183,9 +230,10 @@ def foreign_negatives(examples: Sequence[Example], rng: random.Random) -> list[E
     Passages of the same domain won't do: another organisation's leave rules may well answer.
     """
     made: list[Example] = []
-    for name in sorted({domain(example) for example in examples}):
-        ours = [example for example in examples if domain(example) == name]
-        others = [example.context for example in examples if domain(example) != name]
+    known = [example for example in examples if domain(example) != MIXED]
+    for name in sorted({domain(example) for example in known}):
+        ours = [example for example in known if domain(example) == name]
+        others = [example.context for example in known if domain(example) != name]
         if others:
             made += retrieved_negatives(ours, ContextIndex(list(dict.fromkeys(others))), rng)
     return made

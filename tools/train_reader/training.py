@@ -31,7 +31,7 @@ from .examples import (
     without_overlap,
 )
 from .features import Batch, Window, collate, make_windows, plan_batches, thin_windows
-from .office import foreign_negatives, office_split, read_office
+from .office import foreign_negatives, office_split, read_office, sibling_negatives
 from .parallel import GradientTeam
 from .scoring import best_spans, squad_scores
 
@@ -53,6 +53,7 @@ class Settings:
     rank: int = 48
     alpha: float = 96.0
     first_adapted: int = 3
+    dropout: float = 0.1
     learning_rate: float = 8e-4
     weight_decay: float = 0.01
     warmup_steps: int = 100
@@ -90,24 +91,32 @@ def build_shares(settings: Settings) -> tuple[list[Share], dict[str, list[str]]]
         index = ContextIndex(list(dict.fromkeys(example.context for example in kept)))
         titled = any(example.title for example in kept)
         neighbours.update(same_title(kept) if titled else alike(index))
-        shares += shares_of(source, kept, retrieved_negatives(kept, index, rng), settings, rng)
+        made = {"retrieved": retrieved_negatives(kept, index, rng)}
+        shares += shares_of(source, kept, made, settings, rng)
     office, _ = office_split(read_office())
-    shares += shares_of("office", office, foreign_negatives(office, rng), settings, rng)
+    made = {
+        "retrieved": foreign_negatives(office, rng),
+        "sibling": sibling_negatives(office, rng),
+    }
+    shares += shares_of("office", office, made, settings, rng)
     return shares, neighbours
 
 
 def shares_of(
     source: str,
     examples: Sequence[Example],
-    retrieved: Sequence[Example],
+    made: dict[str, Sequence[Example]],
     settings: Settings,
     rng: random.Random,
 ) -> list[Share]:
-    """Return the shares of one source: its own questions, and the negatives made from them."""
+    """Return the shares of one source: its own questions, and the negatives made from them.
+
+    `made` holds those negatives that take more than the examples to make.
+    """
     pools = {
         "answerable": [example for example in examples if example.answerable],
         "unanswerable": [example for example in examples if not example.answerable],
-        "retrieved": retrieved,
+        **made,
         "removed": answer_removed(examples),
         "swapped": entity_swapped(examples, rng),
     }
@@ -131,15 +140,16 @@ CYCLE = {
     ("id", "unanswerable"): 4000,
     ("id", "retrieved"): 700,
     ("id", "removed"): 400,
-    ("en", "answerable"): 5500,
-    ("en", "unanswerable"): 2800,
+    ("en", "answerable"): 7500,
+    ("en", "unanswerable"): 3400,
     ("en", "retrieved"): 800,
-    ("en", "removed"): 1000,
-    ("en", "swapped"): 1800,
-    ("office", "answerable"): 5000,
-    ("office", "unanswerable"): 1700,
-    ("office", "retrieved"): 1200,
-    ("office", "removed"): 1500,
+    ("en", "removed"): 1400,
+    ("en", "swapped"): 2200,
+    ("office", "answerable"): 10000,
+    ("office", "unanswerable"): 3600,
+    ("office", "retrieved"): 1000,
+    ("office", "sibling"): 5000,
+    ("office", "removed"): 2000,
 }
 """Examples drawn per cycle.
 
@@ -205,9 +215,9 @@ def cycle_windows(
 
 
 def varied(example: Example, neighbours: dict[str, list[str]], rng: random.Random) -> Example:
-    """Give the example another shape, and office texts other numbers, every now and then."""
+    """Give the example another shape and other numbers every now and then."""
     office = example.source == "office"
-    if office and rng.random() < 0.5:
+    if rng.random() < (0.5 if office else 0.25):
         example = renumbered(example, rng)
     # The neighbours of an office text are other organisations', whose rules may answer as well.
     near = [] if office else neighbours.get(example.context, [])
@@ -305,9 +315,11 @@ class Validator:
     def scores(self, reader: SpanReader) -> dict[str, dict[str, float]]:
         """Return rounded SQuAD scores at margin 0 per source."""
         rows = {}
+        reader.eval()
         for source, (examples, windows) in self._sets.items():
             scored = best_spans(reader, examples, windows, self._pad_id)
             rows[source] = {k: round(v, 2) for k, v in squad_scores(scored, 0.0).items()}
+        reader.train()
         return rows
 
 
@@ -398,7 +410,9 @@ def train(settings: Settings) -> None:
     torch.manual_seed(settings.seed)
     tokenizer = AutoTokenizer.from_pretrained(settings.base)
     base = BertModel.from_pretrained(settings.base, dtype=torch.float32, add_pooling_layer=False)
-    reader = SpanReader(base, settings.rank, settings.alpha, settings.first_adapted)
+    reader = SpanReader(
+        base, settings.rank, settings.alpha, settings.first_adapted, settings.dropout
+    )
     run = Run(settings, reader, tokenizer.pad_token_id)
     shares, neighbours = build_shares(settings)
     validator = Validator(settings, tokenizer)
