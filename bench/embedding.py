@@ -115,11 +115,16 @@ def matrix_products() -> None:
 
 def operations(embedder: Embedder, texts: list[str]) -> float:
     """Floating point operations of a pass over some texts: products and attention."""
-    config = embedder.encoder.config
-    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    bert = embedder.encoder
+    products = (
+        sum(
+            weight.numel() for name, weight in bert.weights.items() if name.endswith("dense.weight")
+        )
+        + 3 * bert.layers * bert.width**2
+    )
+    attention = 4 * bert.layers * bert.width
     lengths = [len(ids) + 4 for ids in embedder.token_offsets(texts)]
-    weights = 4 * width**2 + 2 * width * inner
-    return float(layers * sum(2 * n * weights + 4 * n**2 * width for n in lengths))
+    return float(sum(2 * n * products + n**2 * attention for n in lengths))
 
 
 def recall() -> None:

@@ -16,21 +16,22 @@ import json
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForQuestionAnswering
+from measuring import alternate, medians
+from transformers import AutoModel, AutoModelForQuestionAnswering
 
 from tanya.evaluation import calibration_error, f1
 from tanya.index import Index, Models
 from tanya.models import READERS_OF_THE_PACKAGE, load_embedder, load_reader, preset, resolve
+from tanya.packed import PackedEncoder
 from tanya.reading import Request
 from tanya.retrieval import Method, Search
 from tanya.sources import from_texts
-from tanya.types import content_hash
+from tanya.types import PRECISIONS, content_hash
 
 RIGHT_F1 = 0.5
 LONGEST = 15
@@ -147,43 +148,42 @@ def show(method: str, gold: Sequence[tuple[str, ...]], replies: Sequence[Reply])
 
 
 def speed(rounds: int) -> None:
-    """Time reading one question over five passages beside a forward pass of the same tokens."""
-    reader = load_reader("compact")
-    embedder = load_embedder("compact")
+    """Time reading one question over five passages beside forward passes of the same tokens."""
+    plain = AutoModel.from_pretrained(resolve("compact", "embedder").directory)
+    tokenizer = load_embedder("compact").tokenizer
     sentence = "Cuti tahunan bagi karyawan tetap diberikan selama empat belas hari kerja. "
     passages = []
     for number in range(5):
         text = f"Bagian {number}. "
-        while len(embedder.token_offsets([text + sentence])[0]) <= 200:
+        while len(tokenizer.tokenize(text + sentence)) <= 200:
             text += sentence
         passages.append(text)
     request = Request("Berapa hari cuti tahunan karyawan tetap?", tuple(passages))
-    tokens = embedder.tokenizer([request.question] * 5, passages, padding=True, return_tensors="pt")
-    inputs = {name: tokens[name] for name in ("input_ids", "attention_mask")}
-
-    def forward() -> None:
+    inputs = tokenizer([request.question] * 5, passages, padding=True, return_tensors="pt")
+    inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    rows = [
+        row[mask].tolist()
+        for row, mask in zip(inputs["input_ids"], inputs["attention_mask"].bool(), strict=True)
+    ]
+    for precision in PRECISIONS:
+        embedder = load_embedder("compact", precision=precision)
+        reader = load_reader("compact", embedder)
+        packed = PackedEncoder(embedder.encoder, embedder.dtype)
+        works = {
+            "transformers_float32": lambda: plain(**inputs),
+            "forward": lambda packed=packed: packed(rows),
+            "read": lambda reader=reader: reader.read([request]),
+        }
         with torch.inference_mode():
-            embedder.encoder(**inputs)
-
-    pairs = [(timed(forward), timed(lambda: reader.read([request]))) for _ in range(rounds + 2)][2:]
-    bare = statistics.median(pair[0] for pair in pairs)
-    whole = statistics.median(pair[1] for pair in pairs)
-    line = {
-        "tokens": int(tokens["attention_mask"].sum()),
-        "forward_ms": round(1000 * bare, 1),
-        "read_ms": round(1000 * whole, 1),
-        "ratio": round(statistics.median(pair[1] / pair[0] for pair in pairs), 3),
-        "rounds": rounds,
-    }
-    json.dump(line, sys.stdout)
-    print()
-
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that some work takes."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+            middle = medians(alternate(works, rounds))
+        line = {
+            "precision": precision,
+            "tokens": sum(map(len, rows)),
+            **{f"{name}_ms": round(1000 * taken, 1) for name, taken in middle.items()},
+            "ratio": round(middle["read"] / middle["forward"], 3),
+            "rounds": rounds,
+        }
+        print(json.dumps(line))
 
 
 def main() -> None:

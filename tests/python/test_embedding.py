@@ -188,7 +188,7 @@ def test_a_processor_without_bfloat16_computes_in_float32(
 def test_padded_batches_give_the_same_vectors(
     embedder: Embedder, tiny_embedder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "pack", lambda encoder, dtype: None)
+    monkeypatch.setattr(packed.Bert, "read", lambda directory: None)
     padded = Embedder(tiny_embedder, model="tiny", precision="float32")
     np.testing.assert_allclose(padded.encode(MIXED), embedder.encode(MIXED), atol=1e-5)
 

@@ -16,6 +16,7 @@ from tanya import __main__ as command_line
 from tanya import hub, models, network
 from tanya.errors import InvalidArgument, ModelInvalid, ModelMismatch, ModelUnavailable
 from tanya.modeldir import weights_digest
+from tanya.packed import WORDS
 from tanya.reading import Request
 from tanya.unpickling import convert
 
@@ -378,8 +379,8 @@ def test_the_compact_reader_shares_the_embedders_memory() -> None:
     embedder = models.load_embedder("compact")
     reader = models.load_reader("compact", embedder)
     assert reader.settings.null_trained
-    table = embedder.encoder.get_submodule("embeddings.word_embeddings").weight
-    assert reader._model.packed.embeddings.word_embeddings.weight is table
+    table = embedder.encoder.weights[WORDS]
+    assert reader._model.packed.words.data_ptr() == table.data_ptr()
     assert reader._tokenizer is embedder.tokenizer
     spans = reader.read([Request("Berapa hari cuti tahunan?", ("Cuti tahunan: 12 hari.",))])[0]
     assert spans

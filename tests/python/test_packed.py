@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertModel,
@@ -17,7 +21,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from tanya.packed import PackedEncoder, pack
+from tanya.packed import Bert, PackedEncoder, pack
 
 SIZES = {
     "vocab_size": 60,
@@ -104,6 +108,54 @@ def test_an_encoder_that_was_changed_is_found_out() -> None:
 
 def test_another_layout_is_found_out() -> None:
     model = encoder("bert")
-    model.encoder.layer[1].attention.self.query_of_old = model.encoder.layer[1].attention.self.query
-    del model.encoder.layer[1].attention.self.query
-    assert pack(model, torch.float32) is None
+    attention = model.encoder.layer[1].attention.self
+    attention.query_of_old = attention.query
+    assert Bert.of(model) is None
+    del attention.query
+    assert Bert.of(model) is None
+
+
+def test_a_directory_holds_what_the_model_has(model: torch.nn.Module, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    found = Bert.read(tmp_path)
+    assert found is not None
+    expected = Bert.of(model)
+    assert replace(found, weights={}) == replace(expected, weights={})
+    assert found.weights.keys() == expected.weights.keys()
+    for name, weight in found.weights.items():
+        assert torch.equal(weight, expected.weights[name]), name
+
+
+def test_names_of_old_checkpoints_and_of_whole_models_are_known(tmp_path: Path) -> None:
+    model = encoder("bert")
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    old = {
+        f"bert.{name}".replace("LayerNorm.weight", "LayerNorm.gamma"): tensor.half()
+        for name, tensor in tensors.items()
+    }
+    save_file({**old, "cls.bias": torch.zeros(2)}, tmp_path / "model.safetensors")
+    found = Bert.read(tmp_path)
+    assert found is not None
+    assert found.weights["encoder.layer.2.output.LayerNorm.weight"].dtype is torch.float32
+
+
+def test_a_directory_of_something_else_is_left_to_transformers(tmp_path: Path) -> None:
+    assert Bert.read(tmp_path) is None
+    encoder("bert", hidden_act="relu").save_pretrained(tmp_path / "relu")
+    assert Bert.read(tmp_path / "relu") is None
+    encoder("bert").save_pretrained(tmp_path / "short")
+    tensors = load_file(tmp_path / "short" / "model.safetensors")
+    del tensors["encoder.layer.1.output.dense.weight"]
+    save_file(tensors, tmp_path / "short" / "model.safetensors")
+    assert Bert.read(tmp_path / "short") is None
+
+
+def test_token_types_count(model: torch.nn.Module) -> None:
+    ids = [5, 6, 7, 8]
+    kinds = [0, 0, 1, 1] if model.config.type_vocab_size > 1 else [0, 0, 0, 0]
+    packed = pack(model, torch.float32)
+    assert packed is not None
+    with torch.inference_mode():
+        own = model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([kinds]))[0][0]
+        torch.testing.assert_close(packed([ids], [kinds]), own, atol=1e-4, rtol=1e-4)

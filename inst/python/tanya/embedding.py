@@ -28,13 +28,11 @@ from safetensors import SafetensorError
 from tanya.errors import InvalidArgument, ModelInvalid
 from tanya.modeldir import check_directory, modules, read_json, weights_digest
 from tanya.network import quiet_transformers
-from tanya.packed import pack, product_dtype
+from tanya.packed import Bert, PackedEncoder, product_dtype
 from tanya.types import DEFAULT_PRECISION, PRECISIONS, Precision, Progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-    from tanya.packed import PackedEncoder
 
 __all__ = ["Embedder", "EmbedderFingerprint", "Vectors"]
 
@@ -94,9 +92,12 @@ class EmbedderFingerprint:
 class _Pipeline(Protocol):
     """From token ids to one vector per text, not yet of length 1."""
 
-    encoder: torch.nn.Module
     tokenizer: PreTrainedTokenizerBase
     window: int
+
+    @property
+    def encoder(self) -> Bert | torch.nn.Module:
+        """The transformer, or its weights."""
 
     def __call__(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Map the token ids of texts to float32 of shape (texts, dimension)."""
@@ -117,7 +118,8 @@ class Embedder:
 
     Attributes:
         fingerprint: Identity of the vectors.
-        encoder: The transformer under the pooling, for a reader to share. Not to be changed.
+        encoder: The transformer under the pooling, or its weights, for a reader to share. Not to
+            be changed.
         dtype: Of the operands of its products, as this processor computes them.
         tokenizer: Its fast tokenizer. It keeps truncation and padding as state: whoever shares it
             must hold ``lock`` while calling it.
@@ -326,12 +328,12 @@ def _well_formed(text: str) -> str:
 class _PackedPipeline:
     """A transformer with mean or [CLS] pooling, on texts laid end to end."""
 
-    def __init__(self, loaded: _TransformerPipeline, packed: PackedEncoder) -> None:
-        self._pooling = loaded.pooling
-        self._packed = packed
-        self.encoder = loaded.encoder
-        self.tokenizer = loaded.tokenizer
-        self.window = loaded.window
+    def __init__(self, bert: Bert, body: Path, pooling: _Pooling, dtype: torch.dtype) -> None:
+        self._pooling = pooling
+        self._packed = PackedEncoder(bert, dtype)
+        self.encoder = bert
+        self.tokenizer = _load_tokenizer(body)
+        self.window = _window(body, self.tokenizer.model_max_length)
 
     def __call__(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         texts = torch.split(self._packed(ids), [len(row) for row in ids])
@@ -348,7 +350,7 @@ class _TransformerPipeline:
         self._dtype = dtype
         self.encoder = _load_encoder(body)
         self.tokenizer = _load_tokenizer(body)
-        self.window = _window(body, self.tokenizer.model_max_length, self.encoder.config)
+        self.window = _window(body, self.tokenizer.model_max_length)
 
     def __call__(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         inputs = _padded(ids, self.tokenizer)
@@ -415,21 +417,19 @@ def _load_pipeline(directory: Path, dtype: torch.dtype) -> _Pipeline:
     if usual and not _body_settings(body).get("do_lower_case"):
         pooling = _simple_pooling(read_json(found[1][1] / "config.json"))
     try:
-        pipeline: _Pipeline = (
-            _packed_if_possible(_TransformerPipeline(body, pooling, dtype), dtype)
-            if pooling
-            else _LibraryPipeline(directory, dtype)
-        )
+        bert = Bert.read(body) if pooling else None
+        pipeline: _Pipeline
+        if pooling and bert:
+            pipeline = _PackedPipeline(bert, body, pooling, dtype)
+        elif pooling:
+            pipeline = _TransformerPipeline(body, pooling, dtype)
+        else:
+            pipeline = _LibraryPipeline(directory, dtype)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelInvalid(f"{directory} cannot be loaded as an embedder: {error}") from error
     if not pipeline.tokenizer.is_fast:
         raise ModelInvalid(f"{directory} has no fast tokenizer, so no offsets.")
     return pipeline
-
-
-def _packed_if_possible(loaded: _TransformerPipeline, dtype: torch.dtype) -> _Pipeline:
-    packed = pack(loaded.encoder, dtype)
-    return _PackedPipeline(loaded, packed) if packed else loaded
 
 
 def _body_settings(body: Path) -> dict[str, Any]:
@@ -479,14 +479,16 @@ def _load_tokenizer(body: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _window(body: Path, tokenizer_limit: int, config: Any) -> int:
+def _window(body: Path, tokenizer_limit: int) -> int:
     """Tokens that the model sees at once, special tokens counted."""
+    config = read_json(body / "config.json")
     limits = [tokenizer_limit]
     limits.append(_body_settings(body).get("max_seq_length") or _NO_LIMIT)
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = config.get("max_position_embeddings")
     if positions:
         # RoBERTa and its kin number positions from the padding id on.
-        offset = (config.pad_token_id or 0) + 1 if "roberta" in config.model_type else 0
+        numbered_from_padding = "roberta" in config.get("model_type", "")
+        offset = (config.get("pad_token_id", 1) or 0) + 1 if numbered_from_padding else 0
         limits.append(positions - offset)
     shortest = min(limits)
     return shortest if shortest < _NO_LIMIT else _DEFAULT_WINDOW

@@ -17,13 +17,12 @@ probability of the span among all windows of the question, ``start[i] + end[j] -
 from __future__ import annotations
 
 import bisect
-import copy
 import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +32,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tanya.errors import InvalidArgument, ModelInvalid, QuestionTooLong
-from tanya.packed import PackedEncoder, pack
+from tanya.packed import Bert, PackedEncoder, pack
 from tanya.types import Progress
 
 if TYPE_CHECKING:
@@ -240,7 +239,7 @@ class Reader:
                 hint="Name a model that was fine-tuned for extractive question answering.",
             )
         packed = pack(model.base_model, dtype)
-        spans = _SpanHead(model.base_model, model.qa_outputs, packed) if packed else None
+        spans = _SpanHead(packed, model.qa_outputs) if packed else None
         return cls(spans or _SpanOutputs(model), tokenizer, settings)
 
     def with_calibration(self, calibration: Calibration) -> Reader:
@@ -481,36 +480,23 @@ class _SpanOutputs(torch.nn.Module):
 
 
 class _SpanHead(torch.nn.Module):
-    """An encoder with a linear span head on its last hidden states, packed if it can be."""
+    """An encoder with a linear span head on its last hidden states, on windows laid end to end."""
 
-    def __init__(
-        self, encoder: torch.nn.Module, head: torch.nn.Linear, packed: PackedEncoder | None
-    ) -> None:
+    def __init__(self, packed: PackedEncoder, head: torch.nn.Linear) -> None:
         super().__init__()
-        # What is packed needs the encoder's own layers no longer: in bfloat16 they are copies.
-        self.encoder = None if packed else encoder
-        self.head = head
         self.packed = packed
+        self.head = head
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        logits = self.head(self._states(inputs))
-        return logits[..., 0], logits[..., 1]
-
-    def _states(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Last hidden states, (batch, tokens, hidden); those of padding are never looked at."""
-        if self.encoder is not None:
-            states: torch.Tensor = self.encoder(**inputs).last_hidden_state
-            return states
-        assert self.packed is not None
         ids = inputs["input_ids"]
         mask = inputs.get("attention_mask", torch.ones_like(ids)).bool()
         kinds = inputs.get("token_type_ids")
-        packed = self.packed(
-            _unpadded(ids, mask), kinds if kinds is None else _unpadded(kinds, mask)
+        found = self.head(
+            self.packed(_unpadded(ids, mask), kinds if kinds is None else _unpadded(kinds, mask))
         )
-        states = packed.new_zeros((*ids.shape, packed.shape[1]))
-        states[mask] = packed
-        return states
+        logits = found.new_zeros((*ids.shape, 2))  # Those of padding are never looked at.
+        logits[mask] = found
+        return logits[..., 0], logits[..., 1]
 
 
 def _unpadded(values: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
@@ -518,16 +504,16 @@ def _unpadded(values: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
 
 
 def adapt(
-    encoder: torch.nn.Module, directory: Path, dtype: torch.dtype = torch.float32
+    encoder: Bert | torch.nn.Module, directory: Path, dtype: torch.dtype = torch.float32
 ) -> torch.nn.Module:
-    """Merge a PEFT LoRA adapter with a span head into a copy of its encoder.
+    """Merge a PEFT LoRA adapter with a span head into an encoder.
 
-    The word embeddings, four fifths of a small multilingual encoder, stay one tensor that both
-    models use. The layers are copied, because a merged layer costs one matrix product where an
-    adapter beside it costs three, and because the encoder's own vectors must not change.
+    What the adapter does not change, such as the word embeddings, four fifths of a small
+    multilingual encoder, stays one tensor that both models use. What it changes is merged, because
+    a merged layer costs one matrix product where an adapter beside it costs three.
 
     Args:
-        encoder: The base model that the adapter was trained on, hidden size d.
+        encoder: The base model that the adapter was trained on, hidden size d. It is left alone.
         directory: Holds ``adapter_config.json`` and ``adapter_model.safetensors`` as PEFT writes
             them for a ``*ForQuestionAnswering`` model, with ``qa_outputs`` (2, d) among
             ``modules_to_save``.
@@ -536,35 +522,33 @@ def adapt(
     Raises:
         ModelInvalid: The adapter does not fit the encoder.
     """
+    bert = encoder if isinstance(encoder, Bert) else Bert.of(encoder)
+    if bert is None:
+        raise ModelInvalid(f"The adapter in {directory} needs an encoder of the BERT family.")
     config = json.loads((directory / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     tensors = load_file(directory / ADAPTER_WEIGHTS)
     if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("rank_pattern"):
         raise ModelInvalid(f"{directory} is not a plain LoRA adapter.")
     scale = config["lora_alpha"] / config["r"]
-    shared = encoder.get_parameter("embeddings.word_embeddings.weight")
-    merged = copy.deepcopy(encoder, memo={id(shared): shared})
-    head = torch.nn.Linear(shared.shape[1], 2)
-    names = dict(merged.named_parameters())
-    used: set[str] = set()
-    with torch.no_grad():
-        for key, value in tensors.items():
-            name = _parameter_name(key)
-            if name.startswith("qa_outputs."):
-                target: Any = getattr(head, name.removeprefix("qa_outputs."))
-            elif name.endswith(".lora_B.weight"):
-                continue  # Taken together with its lora_A.
-            else:
-                target = names.get(name.replace(".lora_A.weight", ".weight"))
-            if name.endswith(".lora_A.weight"):
-                up = tensors[key.replace(".lora_A.", ".lora_B.")]
-                value = up.float() @ value.float() * scale
-            if target is None or target.shape != value.shape:
-                raise ModelInvalid(f"The adapter in {directory} does not fit: {key}.")
-            target.copy_(target + value if ".lora_A." in name else value)
-            used.add(name)
-    if not {"qa_outputs.weight", "qa_outputs.bias"} <= used:
+    head = torch.nn.Linear(bert.width, 2)
+    parts = {f"qa_outputs.{name}": part for name, part in head.named_parameters()}
+    changed: dict[str, torch.Tensor] = {}
+    for key, value in tensors.items():
+        name = _parameter_name(key)
+        if name.endswith(".lora_B.weight"):
+            continue  # Taken together with its lora_A.
+        adapted = name.endswith(".lora_A.weight")
+        if adapted:
+            name = name.replace(".lora_A.weight", ".weight")
+            value = tensors[key.replace(".lora_A.", ".lora_B.")].float() @ value.float() * scale
+        target = parts.get(name, bert.weights.get(name))
+        if target is None or target.shape != value.shape:
+            raise ModelInvalid(f"The adapter in {directory} does not fit: {key}.")
+        changed[name] = target + value if adapted else value.float()
+    if not parts.keys() <= changed.keys():
         raise ModelInvalid(f"The adapter in {directory} has no span head.")
-    return _SpanHead(merged, head, pack(merged, dtype))
+    head.load_state_dict({name: changed.pop(f"qa_outputs.{name}") for name in ("weight", "bias")})
+    return _SpanHead(PackedEncoder(bert.with_weights(changed), dtype), head)
 
 
 def _parameter_name(key: str) -> str:
