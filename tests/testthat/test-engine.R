@@ -80,7 +80,8 @@ test_that("a Python that does not start is the same error", {
       "error <- tryCatch(rag_open('x'), error = identity)",
       "cat(class(error)[[1]], error$reason)"
     ),
-    env = "RETICULATE_PYTHON=/bin/false"
+    # From 1.41 on, reticulate would take the environment that the session of the tests is in.
+    env = c("RETICULATE_PYTHON=/bin/false", "VIRTUAL_ENV=")
   )
   expect_identical(tail(output, 1), "tanya_error_python_unavailable broken")
 })
