@@ -253,3 +253,12 @@ def test_a_second_writer_says_that_it_waits(path):
     waiting.join(20)
     assert len(said) == 1 and not waiting.is_alive()
     assert [row["document"] for row in rows(call("documents", path=path))] == ["b"]
+
+
+def test_an_interrupt_that_r_took_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    def left() -> None:
+        raise RuntimeError("(Unknown exception occurred)")
+
+    monkeypatch.setitem(bridge._FUNCTIONS, "left", left)
+    with pytest.raises(KeyboardInterrupt):
+        bridge.call("left", {})

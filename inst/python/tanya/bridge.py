@@ -37,6 +37,10 @@ _formats: dict[str, Callable[[Path], str]] = {}
 """The user's own converters by suffix; every reading takes them from here."""
 _lock = RLock()
 
+_LEFT_R = "(Unknown exception occurred)"
+"""What reticulate says where an R function that Python called was left by a jump: by Ctrl-C, which
+reticulate's own signal handler hands to R. An error in R has its message."""
+
 
 def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Call a function of this module by its name.
@@ -56,6 +60,8 @@ def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     except MemoryError:
         return _failed("out_of_memory", "Python ran out of memory.", "", {})
     except Exception as error:  # The one border: nothing may reach R unclassed.
+        if str(error) == _LEFT_R:
+            raise KeyboardInterrupt from None
         return _failed("internal", f"{type(error).__name__}: {error}", "", {})
 
 
