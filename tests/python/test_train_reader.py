@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch.nn.functional import cross_entropy
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -25,7 +27,14 @@ from train_reader import examples as ex  # noqa: E402
 from train_reader import office  # noqa: E402
 from train_reader.encoder import SpanReader  # noqa: E402
 from train_reader.export import export_adapter, merged_reader, mixed  # noqa: E402
-from train_reader.features import Window, collate, make_windows, padded_length, plan_batches  # noqa: E402
+from train_reader.features import (  # noqa: E402
+    Group,
+    Window,
+    collate,
+    make_windows,
+    padded_length,
+    plan_batches,
+)
 from train_reader.scoring import (  # noqa: E402
     Scored,
     best_spans,
@@ -33,7 +42,16 @@ from train_reader.scoring import (  # noqa: E402
     fit_calibration,
     squad_scores,
 )
-from train_reader.training import Run, Settings, train  # noqa: E402
+from train_reader.training import (  # noqa: E402
+    Material,
+    Run,
+    Settings,
+    by_question,
+    grouped,
+    span_loss,
+    train,
+    with_rivals,
+)
 
 PLACES = ["bandung", "bogor", "medan", "padang", "solo", "tegal", "garut", "kudus"]
 TEXTS = [
@@ -280,12 +298,66 @@ def test_windows_point_at_the_answer(base: Path) -> None:
         assert QUESTIONS[window.example].context[begin:stop] == PLACES[window.example]
 
 
-def test_batches_hold_every_window_once_within_the_budget() -> None:
+def test_batches_hold_every_group_once_within_the_budget() -> None:
     rng = random.Random(2)
-    lengths = [rng.randint(5, 90) for _ in range(200)]
-    plan = plan_batches(lengths, 512, rng)
+    sizes = [(rng.randint(1, 3), rng.randint(5, 90)) for _ in range(200)]
+    plan = plan_batches(sizes, 512, rng)
     assert sorted(n for batch in plan for n in batch) == list(range(200))
-    assert all(padded_length(max(lengths[n] for n in b)) * len(b) <= 512 for b in plan)
+    for batch in plan:
+        rows, lengths = zip(*(sizes[number] for number in batch), strict=True)
+        assert padded_length(max(lengths)) * sum(rows) <= 512
+
+
+def window(length: int, start: int = 0, end: int = 0, handicap: float = 0.0) -> Window:
+    ids = np.arange(length, dtype=np.int32)
+    return Window(ids, 3, length - 2, start, end, example=0, handicap=handicap)
+
+
+def test_alone_a_window_is_learned_by_cross_entropy_with_no_answer() -> None:
+    windows = [window(12, 5, 6), window(9), window(16, 3, 14)]
+    batch = collate(windows, 0)
+    logits = torch.randn(3, 16, 2, generator=torch.Generator().manual_seed(3))
+    losses = []
+    for row, one in enumerate(windows):
+        tokens = [0, *range(one.first, one.last + 1)]
+        for column, gold in enumerate((one.start, one.end)):
+            target = torch.tensor(tokens.index(gold))
+            losses.append(cross_entropy(logits[row, tokens, column], target))
+    torch.testing.assert_close(span_loss(logits, batch, [1, 1, 1]), torch.stack(losses).mean())
+
+
+def test_passages_of_a_question_compete() -> None:
+    batch = collate([window(12, 5, 6), window(9)], 0)
+    logits = torch.zeros(2, 16, 2)
+    together = [span_loss(logits, batch, [2])]
+    logits[1, 4] = 2.0
+    together.append(span_loss(logits, batch, [2]))
+    # Only what is left when each row's "no answer" is taken off counts.
+    together.append(span_loss(logits + torch.tensor([3.0, -5.0])[:, None, None], batch, [2]))
+    # 8 tokens of the one, 5 of the other, and "no answer".
+    assert together[0].item() == pytest.approx(math.log(14))
+    assert together[1].item() == pytest.approx(math.log(13 + math.exp(2)))
+    assert together[2].item() == pytest.approx(together[1].item(), rel=1e-5)
+
+
+def test_of_windows_that_overlap_on_the_answer_one_is_in_each_group() -> None:
+    first, second, other = window(12, 5, 6), window(12, 4, 5), window(9)
+    assert grouped([first, second, other]) == [(first, other), (second,)]
+    assert grouped([other, other]) == [(other, other)]
+    assert grouped([]) == []
+
+
+def test_rivals_are_asked_the_same_question() -> None:
+    asked = leave_rule("staff/kantor-02.1", "dua belas hari")
+    others = [leave_rule(f"staff/kantor-02.{n}", f"{n} hari") for n in (2, 3)]
+    rivals = by_question(office.sibling_negatives([asked, *others], random.Random(0)))
+    material = Material([], {}, rivals)
+    together = [with_rivals(asked, material, random.Random(n)) for n in range(40)]
+    assert {len(part) for part in together} == {1, 2, 3}
+    for first, *rest in together:
+        assert first.answerable
+        assert not any(rival.answerable for rival in rest)
+        assert {rival.question for rival in rest} <= {first.question}
 
 
 def test_gradients_match_plain_autograd(base: Path) -> None:
@@ -311,10 +383,10 @@ def test_a_killed_run_resumes_exactly_and_its_export_loads_in_peft(
     cut = replace(whole, run=str(tmp_path / "cut"))
     learn = Run.learn
 
-    def learn_until_killed(run: Run, windows: list[Window], rate: float) -> float:
+    def learn_until_killed(run: Run, groups: list[Group], rate: float) -> float:
         if run.step == 3:
             raise KeyboardInterrupt
-        return learn(run, windows, rate)
+        return learn(run, groups, rate)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Run, "learn", learn_until_killed)
@@ -338,6 +410,16 @@ def test_a_killed_run_resumes_exactly_and_its_export_loads_in_peft(
         ours = reader(batch.ids, batch.keep)
         merged = merged_reader(str(base), tmp_path / "adapter")(batch.ids, batch.keep)
     assert torch.allclose(ours[batch.keep], merged[batch.keep], atol=0.03)
+
+    again = SpanReader(
+        BertModel.from_pretrained(base, add_pooling_layer=False),
+        whole.rank,
+        whole.alpha,
+        whole.first_adapted,
+    )
+    again.load_adapter(tmp_path / "adapter")
+    for name, parameter in again.trainable().items():
+        assert torch.equal(parameter, weights[name].half().float())
 
 
 def test_an_earlier_checkpoint_is_mixed_in() -> None:

@@ -10,14 +10,32 @@ nothing below the first adapted layer keeps activations.
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as functional
+from safetensors.torch import load_file
 from torch import nn
 from transformers import BertModel
 
 HALF = torch.bfloat16
+
+ADAPTER_FILE = "adapter_model.safetensors"
+"""Where a PEFT adapter has its weights."""
+
+_PEFT_LINEAR = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "attention_output": "attention.output.dense",
+    "intermediate": "intermediate.dense",
+    "output": "output.dense",
+}
+"""Where the linear layers of `EncoderLayer` stand in a Hugging Face `BertLayer`."""
+
+_PEFT_FACTOR = {"down": "lora_A", "up": "lora_B"}
 
 
 class _AdaptedLinear(torch.autograd.Function):
@@ -229,3 +247,21 @@ class SpanReader(nn.Module):
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the parameters that learn, by name."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    def load_adapter(self, directory: Path) -> None:
+        """Begin from the weights of a PEFT adapter of the same rank and layers."""
+        tensors = load_file(directory / ADAPTER_FILE)
+        for name, parameter in self.trainable().items():
+            parameter.data.copy_(tensors[peft_name(name)])
+
+
+def peft_name(name: str) -> str:
+    """Return the name of a parameter in a PEFT adapter of a `BertForQuestionAnswering`."""
+    if name.startswith("head."):
+        return f"base_model.model.qa_outputs.{name.removeprefix('head.')}"
+    match = re.fullmatch(r"layers\.(\d+)\.(\w+)\.(down|up)", name)
+    if match is None:
+        raise ValueError(f"unknown tensor {name}")
+    number, linear, factor = match.groups()
+    place = f"bert.encoder.layer.{number}.{_PEFT_LINEAR[linear]}"
+    return f"base_model.model.{place}.{_PEFT_FACTOR[factor]}.weight"

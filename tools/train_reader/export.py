@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from peft import PeftModel
 from safetensors.torch import save_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
+from .encoder import ADAPTER_FILE, peft_name
 from .features import make_windows
 from .scoring import (
     Scored,
@@ -29,15 +29,6 @@ BASE_MODEL = "intfloat/multilingual-e5-small"
 MAX_LENGTH = 384
 STRIDE = 96
 MAX_ANSWER_TOKENS = 50
-PEFT_NAMES = {
-    "query": "attention.self.query",
-    "key": "attention.self.key",
-    "value": "attention.self.value",
-    "attention_output": "attention.output.dense",
-    "intermediate": "intermediate.dense",
-    "output": "output.dense",
-}
-"""Where the linear layers of `EncoderLayer` stand in a Hugging Face `BertLayer`."""
 
 
 def export_adapter(
@@ -57,8 +48,8 @@ def export_adapter(
     out.mkdir(parents=True, exist_ok=True)
     config = adapter_config(state["settings"], layers=_layer_numbers(weights))
     (out / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    tensors = {name: tensor.half().contiguous() for name, tensor in peft_tensors(weights).items()}
-    file = out / "adapter_model.safetensors"
+    tensors = {peft_name(name): tensor.half().contiguous() for name, tensor in weights.items()}
+    file = out / ADAPTER_FILE
     save_file(tensors, file, metadata={"format": "pt"})
     file.chmod(0o644)
 
@@ -105,23 +96,6 @@ def adapter_config(settings: dict, layers: Sequence[int]) -> dict:
 
 def _layer_numbers(weights: dict[str, torch.Tensor]) -> list[int]:
     return sorted({int(name.split(".")[1]) for name in weights if name.startswith("layers.")})
-
-
-def peft_tensors(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Rename a run's tensors to what a PEFT adapter file of a `BertForQuestionAnswering` has."""
-    renamed = {}
-    for name, tensor in weights.items():
-        if name.startswith("head."):
-            renamed[f"base_model.model.qa_outputs.{name.removeprefix('head.')}"] = tensor
-            continue
-        match = re.fullmatch(r"layers\.(\d+)\.(\w+)\.(down|up)", name)
-        if match is None:
-            raise ValueError(f"unknown tensor {name}")
-        number, linear, factor = match.groups()
-        factor = "lora_A" if factor == "down" else "lora_B"
-        place = f"bert.encoder.layer.{number}.{PEFT_NAMES[linear]}"
-        renamed[f"base_model.model.{place}.{factor}.weight"] = tensor
-    return renamed
 
 
 def merged_reader(base: str, adapter: Path) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:

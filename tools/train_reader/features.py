@@ -35,12 +35,21 @@ class Window:
     offsets: tuple[tuple[int, int], ...] = ()
     handicap: float = 0.0
 
+    @property
+    def answers(self) -> bool:
+        """Whether the window holds the gold answer."""
+        return self.start > 0
+
+
+Group = tuple[Window, ...]
+"""Windows that are read for one question, of which at most one holds the answer."""
+
 
 @dataclass(frozen=True)
 class Batch:
     """Tensors of one step: `ids` (rows, length), `keep` and `context` (rows, length) bool.
 
-    `keep` is false on padding; `context` is true on CLS and on the context's tokens. `start`, `end`
+    `keep` is false on padding; `context` is true on the context's tokens. `start`, `end`
     and `handicap` are (rows,).
     """
 
@@ -117,7 +126,7 @@ def thin_windows(windows: Sequence[Window], rng: random.Random, limit: int = 2) 
     kept: list[Window] = []
     others: dict[int, list[Window]] = {}
     for window in windows:
-        if window.start > 0:
+        if window.answers:
             kept.append(window)
         else:
             others.setdefault(window.example, []).append(window)
@@ -127,29 +136,32 @@ def thin_windows(windows: Sequence[Window], rng: random.Random, limit: int = 2) 
 
 
 def plan_batches(
-    lengths: Sequence[int], token_budget: int, rng: random.Random | None
+    sizes: Sequence[tuple[int, int]], token_budget: int, rng: random.Random | None
 ) -> list[list[int]]:
-    """Group window numbers into batches of at most `token_budget` tokens, padding included.
+    """Divide inputs into batches of at most `token_budget` tokens, padding included.
 
-    Windows of one length step form full batches, so that few tensor shapes occur and the CPU
-    kernels prepared for a shape are used again; what is left over joins the next longer step.
+    `sizes` are `(rows, length)` of each input; batches are of their numbers. Inputs of one length
+    step form full batches, so that few tensor shapes occur and the CPU kernels prepared for a
+    shape are used again; what is left over joins the next longer step.
     """
-    order = list(range(len(lengths)))
+    order = list(range(len(sizes)))
     if rng is not None:
         rng.shuffle(order)
     by_length: dict[int, list[int]] = {}
     for number in order:
-        by_length.setdefault(padded_length(lengths[number]), []).append(number)
+        by_length.setdefault(padded_length(sizes[number][1]), []).append(number)
     batches: list[list[int]] = []
-    left: list[int] = []
+    waiting: list[int] = []
+    rows = 0
     for length in sorted(by_length):
-        waiting = left + by_length[length]
-        rows = max(1, token_budget // length)
-        full = len(waiting) // rows * rows
-        batches.extend(waiting[i : i + rows] for i in range(0, full, rows))
-        left = waiting[full:]
-    if left:
-        batches.append(left)
+        for number in by_length[length]:
+            if waiting and (rows + sizes[number][0]) * length > token_budget:
+                batches.append(waiting)
+                waiting, rows = [], 0
+            waiting.append(number)
+            rows += sizes[number][0]
+    if waiting:
+        batches.append(waiting)
     if rng is not None:
         rng.shuffle(batches)
     return batches
@@ -170,7 +182,6 @@ def collate(windows: Sequence[Window], pad_id: int) -> Batch:
         ids[row, : len(window.ids)] = window.ids
         keep[row, : len(window.ids)] = True
         context[row, window.first : window.last + 1] = True
-    context[:, 0] = True
     return Batch(
         ids=torch.from_numpy(ids),
         keep=torch.from_numpy(keep),

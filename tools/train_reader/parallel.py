@@ -14,13 +14,13 @@ from multiprocessing.connection import Connection
 import torch
 from torch import nn
 
-from .features import Window
+from .features import Group
 
-LossOf = Callable[[Sequence[Window]], torch.Tensor]
+LossOf = Callable[[Sequence[Group]], torch.Tensor]
 
 
 class GradientTeam:
-    """Computes gradients of the mean loss over a batch's windows, rows shared out to processes.
+    """Computes gradients of the mean loss over a batch's groups, which processes share out.
 
     Parameters live in shared memory, so that what the optimiser writes is what everybody reads.
     The helpers are forked: make the team before anything runs more than one thread.
@@ -29,7 +29,7 @@ class GradientTeam:
     def __init__(
         self, parameters: dict[str, nn.Parameter], loss_of: LossOf, processes: int
     ) -> None:
-        """Fork `processes - 1` helpers; `loss_of` gives the mean loss of some windows."""
+        """Fork `processes - 1` helpers; `loss_of` gives the mean loss of some groups."""
         self._parameters = parameters
         self._loss_of = loss_of
         for parameter in parameters.values():
@@ -52,28 +52,28 @@ class GradientTeam:
         parents_end.close()
         while True:
             try:
-                windows, total = line.recv()
+                groups, total = line.recv()
             except (EOFError, KeyboardInterrupt):
                 return
-            loss = self._backward(windows, total)
+            loss = self._backward(groups, total)
             for name, parameter in self._parameters.items():
                 gradients[name].copy_(parameter.grad)
                 parameter.grad = None
             line.send(loss)
 
-    def _backward(self, windows: Sequence[Window], total: int) -> float:
-        loss = self._loss_of(windows) * (len(windows) / total)
+    def _backward(self, groups: Sequence[Group], total: int) -> float:
+        loss = self._loss_of(groups) * (len(groups) / total)
         loss.backward()
         return loss.item()
 
-    def backward(self, windows: Sequence[Window]) -> float:
+    def backward(self, groups: Sequence[Group]) -> float:
         """Leave the gradients of the batch's mean loss in the parameters; return that loss."""
-        teams = min(len(self._helpers) + 1, len(windows))
-        parts = [windows[number::teams] for number in range(teams)]
+        teams = min(len(self._helpers) + 1, len(groups))
+        parts = [groups[number::teams] for number in range(teams)]
         busy = self._helpers[: teams - 1]
         for (line, _), part in zip(busy, parts[1:], strict=True):
-            line.send((part, len(windows)))
-        loss = self._backward(parts[0], len(windows))
+            line.send((part, len(groups)))
+        loss = self._backward(parts[0], len(groups))
         for line, gradients in busy:
             loss += line.recv()
             for name, parameter in self._parameters.items():

@@ -50,7 +50,7 @@ def best_spans(
     margins = np.full(len(examples), NEVER)
     texts = [""] * len(examples)
     with torch.inference_mode():
-        for numbers in plan_batches([len(w.ids) for w in windows], token_budget, None):
+        for numbers in plan_batches([(1, len(w.ids)) for w in windows], token_budget, None):
             batch = collate([windows[number] for number in numbers], pad_id)
             logits = logits_of(batch.ids, batch.keep).float()
             for row, number in enumerate(numbers):

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from transformers import AutoTokenizer, BertModel, PreTrainedTokenizerBase
 
 from .encoder import SpanReader
@@ -30,10 +29,10 @@ from .examples import (
     under_heading,
     without_overlap,
 )
-from .features import Batch, Window, collate, make_windows, plan_batches, thin_windows
+from .features import Batch, Group, Window, collate, make_windows, plan_batches, thin_windows
 from .office import foreign_negatives, office_split, read_office, sibling_negatives
 from .parallel import GradientTeam
-from .scoring import best_spans, squad_scores
+from .scoring import NEVER, best_spans, squad_scores
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,14 @@ class Settings:
 
     Lengths and budgets are in tokens. `minutes`, when above 0, hurries the schedule on a busy
     machine: the run ends that long after it was started or resumed, however few steps it made.
+    `adapter`, where given, is the directory of an exported adapter whose weights a new run begins
+    with.
     """
 
     data: str
     base: str
     run: str
+    adapter: str = ""
     steps: int = 2200
     minutes: float = 0.0
     seed: int = 20
@@ -76,14 +78,25 @@ class Share:
     per_cycle: int
 
 
-def build_shares(settings: Settings) -> tuple[list[Share], dict[str, list[str]]]:
-    """Read the training data and make the negatives.
+@dataclass(frozen=True)
+class Material:
+    """What a run learns from.
 
-    Returns the shares and, per context, the neighbouring contexts to join it with.
+    `neighbours` holds for a context those to join it with; `rivals` for an example's id the same
+    question asked about other contexts, which do not answer it.
     """
+
+    shares: list[Share]
+    neighbours: dict[str, list[str]]
+    rivals: dict[str, list[Example]]
+
+
+def read_material(settings: Settings) -> Material:
+    """Read the training data and make the negatives."""
     rng = random.Random(settings.seed)
     shares: list[Share] = []
     neighbours: dict[str, list[str]] = {}
+    rivals: dict[str, list[Example]] = {}
     for source in ("id", "en"):
         train = read_examples(Path(settings.data) / f"{source}.train.jsonl", source)
         kept = without_overlap(train, validation_examples(settings.data, source))
@@ -92,14 +105,24 @@ def build_shares(settings: Settings) -> tuple[list[Share], dict[str, list[str]]]
         titled = any(example.title for example in kept)
         neighbours.update(same_title(kept) if titled else alike(index))
         made = {"retrieved": retrieved_negatives(kept, index, rng)}
+        rivals.update(by_question(made["retrieved"]))
         shares += shares_of(source, kept, made, settings, rng)
     office, _ = office_split(read_office())
     made = {
         "retrieved": foreign_negatives(office, rng),
         "sibling": sibling_negatives(office, rng),
     }
+    rivals.update(by_question(made["sibling"]))
     shares += shares_of("office", office, made, settings, rng)
-    return shares, neighbours
+    return Material(shares, neighbours, rivals)
+
+
+def by_question(negatives: Sequence[Example]) -> dict[str, list[Example]]:
+    """Return the negatives by the id of the example that each was made from."""
+    found: dict[str, list[Example]] = {}
+    for negative in negatives:
+        found.setdefault(negative.id.rpartition("-")[0], []).append(negative)
+    return found
 
 
 def shares_of(
@@ -148,7 +171,7 @@ CYCLE = {
     ("office", "answerable"): 11000,
     ("office", "unanswerable"): 5000,
     ("office", "retrieved"): 1000,
-    ("office", "sibling"): 5000,
+    ("office", "sibling"): 2000,
     ("office", "removed"): 2000,
 }
 """Examples drawn per cycle.
@@ -158,7 +181,16 @@ sources would not mean the same chance, and one calibration could not serve all.
 """
 
 
-HANDICAP = {"id": 0.0, "en": 5.0, "office": 0.0}
+RIVALRY = {"id": 0.25, "en": 0.25, "office": 0.6}
+"""Chance that a question is asked of its passage and of rivals at once.
+
+Whoever reads several passages for a question takes the span with the highest margin of all. A
+reader that was taught passage by passage need not rank them so; one that was taught with all
+spans of all passages under one softmax does (Clark and Gardner, 2018, arXiv:1710.10723).
+"""
+
+
+HANDICAP = {"id": 2.0, "en": 7.0, "office": 0.0}
 """Added to the margins of all spans in training, so that the reader learns margins lower by this.
 
 Most of the English unanswerable questions here are made, and easier than those that people write:
@@ -188,16 +220,12 @@ def alike(index: ContextIndex) -> dict[str, list[str]]:
     }
 
 
-def cycle_windows(
-    shares: Sequence[Share],
-    neighbours: dict[str, list[str]],
-    tokenizer: PreTrainedTokenizerBase,
-    settings: Settings,
-    cycle: int,
-) -> list[Window]:
-    """Return the windows of one cycle, a pure function of the seed and the cycle's number."""
+def cycle_groups(
+    material: Material, tokenizer: PreTrainedTokenizerBase, settings: Settings, cycle: int
+) -> list[Group]:
+    """Return the groups of one cycle, a pure function of the seed and the cycle's number."""
     drawn: list[Example] = []
-    for share in shares:
+    for share in material.shares:
         order_rng = random.Random(f"{settings.seed}-{share.name}")
         order = list(range(len(share.examples)))
         order_rng.shuffle(order)
@@ -206,12 +234,33 @@ def cycle_windows(
             share.examples[order[i % len(order)]] for i in range(begin, begin + share.per_cycle)
         ]
     rng = random.Random(f"{settings.seed}-{cycle}")
-    shaped = [varied(example, neighbours, rng) for example in drawn]
+    asked = [with_rivals(example, material, rng) for example in drawn]
+    shaped = [example for together in asked for example in together]
+    questions = [number for number, together in enumerate(asked) for _ in together]
     windows = make_windows(shaped, tokenizer, settings.max_length, settings.stride, False)
-    return [
-        replace(window, handicap=HANDICAP[shaped[window.example].source])
-        for window in thin_windows(windows, rng)
-    ]
+    by_asked: list[list[Window]] = [[] for _ in asked]
+    for window in thin_windows(windows, rng):
+        handicap = HANDICAP[shaped[window.example].source]
+        by_asked[questions[window.example]].append(replace(window, handicap=handicap))
+    return [group for windows in by_asked for group in grouped(windows)]
+
+
+def with_rivals(example: Example, material: Material, rng: random.Random) -> list[Example]:
+    """Return the example, and now and then its question about one or two rivals, all varied."""
+    first = varied(example, material.neighbours, rng)
+    others = material.rivals.get(example.id, [])
+    wanted = rng.randint(1, 2) if rng.random() < RIVALRY[example.source] else 0
+    chosen = rng.sample(others, min(wanted, len(others)))
+    varied_others = [varied(other, material.neighbours, rng) for other in chosen]
+    return [first, *(replace(other, question=first.question) for other in varied_others)]
+
+
+def grouped(windows: Sequence[Window]) -> list[Group]:
+    """Return the windows of one question as groups: of those that overlap on it, one in each."""
+    holding = [window for window in windows if window.answers]
+    others = [window for window in windows if not window.answers]
+    first = (*holding[:1], *others)
+    return [group for group in (first, *((window,) for window in holding[1:])) if group]
 
 
 def varied(example: Example, neighbours: dict[str, list[str]], rng: random.Random) -> Example:
@@ -229,22 +278,20 @@ def varied(example: Example, neighbours: dict[str, list[str]], rng: random.Rando
 
 
 def batch_stream(
-    shares: Sequence[Share],
-    neighbours: dict[str, list[str]],
-    tokenizer: PreTrainedTokenizerBase,
-    settings: Settings,
-    skip: int,
-) -> Iterator[list[Window]]:
+    material: Material, tokenizer: PreTrainedTokenizerBase, settings: Settings, skip: int
+) -> Iterator[list[Group]]:
     """Yield batches for ever, from batch number `skip` on."""
     cycle, passed = 0, 0
     while True:
-        windows = cycle_windows(shares, neighbours, tokenizer, settings, cycle)
+        groups = cycle_groups(material, tokenizer, settings, cycle)
         rng = random.Random(f"{settings.seed}-batches-{cycle}")
-        plan = plan_batches([len(w.ids) for w in windows], settings.token_budget, rng)
-        log(settings, {"cycle": cycle, "windows": len(windows), "batches": len(plan)})
+        sizes = [(len(group), max(len(window.ids) for window in group)) for group in groups]
+        plan = plan_batches(sizes, settings.token_budget, rng)
+        windows = sum(rows for rows, _ in sizes)
+        log(settings, {"cycle": cycle, "windows": windows, "batches": len(plan)})
         for numbers in plan:
             if passed >= skip:
-                yield [windows[number] for number in numbers]
+                yield [groups[number] for number in numbers]
             passed += 1
         cycle += 1
 
@@ -276,15 +323,22 @@ class Schedule:
         return self.settings.learning_rate * max(0.0, min(1.0, warm, cool))
 
 
-def span_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return the mean cross-entropy of start and end over CLS and the context's tokens."""
-    # Half of the handicap on starts, half on ends; none on CLS, which stands for "no answer".
-    handicap = (batch.handicap / 2)[:, None, None].expand_as(logits).clone()
-    handicap[:, 0] = 0
-    masked = (logits + handicap).masked_fill(~batch.context[..., None], -1e4)
-    start = functional.cross_entropy(masked[..., 0], batch.start)
-    end = functional.cross_entropy(masked[..., 1], batch.end)
-    return (start + end) / 2
+def span_loss(logits: torch.Tensor, batch: Batch, sizes: Sequence[int]) -> torch.Tensor:
+    """Return the mean over the groups of the cross-entropy of start and end.
+
+    `logits` are (rows, length, 2) and `sizes` the rows of each group, which follow one another. A
+    group has one softmax: over the context's tokens of all its rows, each measured against the CLS
+    token of its row, and over "no answer", which is 0 in all of them.
+    """
+    # Half of the handicap on starts, half on ends.
+    margins = logits - logits[:, :1] + (batch.handicap / 2)[:, None, None]
+    margins = margins.masked_fill(~batch.context[..., None], NEVER)
+    places = torch.stack([batch.start, batch.end], 1)[:, None]
+    gold = margins.gather(1, places)[:, 0].masked_fill(batch.start[:, None] == 0, 0.0)
+    nothing = logits.new_zeros(1, 2)
+    reach = margins.logsumexp(1).split(list(sizes))
+    total = torch.stack([torch.cat([nothing, rows]).logsumexp(0) for rows in reach])
+    return (total.sum() - gold.sum()) / (2 * len(sizes))
 
 
 def log(settings: Settings, row: dict) -> None:
@@ -341,6 +395,8 @@ class Run:
         self.settings = settings
         self.reader = reader
         self._pad_id = pad_id
+        if settings.adapter:
+            reader.load_adapter(Path(settings.adapter))
         self.parameters = reader.trainable()
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizer = torch.optim.AdamW(
@@ -356,9 +412,10 @@ class Run:
             self._restore(torch.load(self._file, weights_only=True))
         self._team = GradientTeam(self.parameters, self._loss_of, settings.processes)
 
-    def _loss_of(self, windows: Sequence[Window]) -> torch.Tensor:
-        batch = collate(windows, self._pad_id)
-        return span_loss(self.reader(batch.ids, batch.keep), batch)
+    def _loss_of(self, groups: Sequence[Group]) -> torch.Tensor:
+        batch = collate([window for group in groups for window in group], self._pad_id)
+        logits = self.reader(batch.ids, batch.keep)
+        return span_loss(logits, batch, [len(group) for group in groups])
 
     def _restore(self, state: dict[str, Any]) -> None:
         for name, parameter in self.parameters.items():
@@ -381,18 +438,18 @@ class Run:
         }
         save_checkpoint(self._file, state)
 
-    def learn(self, windows: Sequence[Window], rate: float) -> float:
+    def learn(self, groups: Sequence[Group], rate: float) -> float:
         """Make one step and return its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._team.backward(windows)
+        loss = self._team.backward(groups)
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} at step {self.step}")
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
-        self.tokens += sum(len(window.ids) for window in windows)
+        self.tokens += sum(len(window.ids) for group in groups for window in group)
         # Young averages forget faster, or else the random start would stay in them for long.
         keep = min(self.settings.average_decay, self.step / (self.step + 10))
         for name, parameter in self.parameters.items():
@@ -414,17 +471,17 @@ def train(settings: Settings) -> None:
         base, settings.rank, settings.alpha, settings.first_adapted, settings.dropout
     )
     run = Run(settings, reader, tokenizer.pad_token_id)
-    shares, neighbours = build_shares(settings)
+    material = read_material(settings)
     validator = Validator(settings, tokenizer)
     log(settings, {"begins_at": run.step})
     schedule = Schedule(settings, run.step)
     losses: list[float] = []
     saved = reported = time.monotonic()
     tokens = run.tokens
-    for windows in batch_stream(shares, neighbours, tokenizer, settings, skip=run.step):
+    for groups in batch_stream(material, tokenizer, settings, skip=run.step):
         finished = schedule.progress(run.step) >= 1
         if not finished:
-            losses.append(run.learn(windows, schedule.rate(run.step)))
+            losses.append(run.learn(groups, schedule.rate(run.step)))
         if run.step % settings.validate_every == 0 or finished:
             # The helpers rest now, and are past the fork that more threads would have disturbed.
             torch.set_num_threads(settings.processes)
