@@ -262,3 +262,16 @@ def test_an_interrupt_that_r_took_passes_through(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(bridge._FUNCTIONS, "left", left)
     with pytest.raises(KeyboardInterrupt):
         bridge.call("left", {})
+
+
+def test_an_interrupt_inside_a_converter_passes_through(path, tmp_path):
+    def left(path: str) -> None:
+        raise RuntimeError("(Unknown exception occurred)")
+
+    (tmp_path / "a.catatan").write_text("cuti", encoding="utf-8")
+    call("register_format", suffix=".catatan", convert=left)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bridge.call("read", {"sources": files(tmp_path / "a.catatan")})
+    finally:
+        call("register_format", suffix=".catatan", convert=None)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tanya import embedding, packed
-from tanya.embedding import Embedder, EmbedderFingerprint
+from tanya.embedding import Embedder
 from tanya.errors import InvalidArgument, ModelInvalid
 
 MIXED = [
@@ -193,9 +193,19 @@ def test_padded_batches_give_the_same_vectors(
     np.testing.assert_allclose(padded.encode(MIXED), embedder.encode(MIXED), atol=1e-5)
 
 
-def test_fingerprint_survives_json(embedder: Embedder) -> None:
-    stored = json.loads(json.dumps(embedder.fingerprint.to_dict()))
-    assert EmbedderFingerprint.from_dict({**stored, "added_later": 1}) == embedder.fingerprint
+def test_padded_batches_in_bfloat16_are_near(
+    embedder: Embedder, tiny_embedder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not packed.has_fast_bfloat16():
+        pytest.skip("this processor has no bfloat16")
+    monkeypatch.setattr(packed.Bert, "read", lambda directory: None)
+    padded = Embedder(tiny_embedder, model="tiny", precision="bfloat16")
+    texts, exact = MIXED * 20, embedder.encode(MIXED)
+    found = padded.encode(texts)
+    assert not np.array_equal(found[: len(MIXED)], exact)
+    assert (found * np.tile(exact, (20, 1))).sum(1).min() > 0.999
+    # A few tokens are faster as they are.
+    np.testing.assert_allclose(padded.encode(MIXED[:1]), exact[:1], atol=1e-5)
 
 
 def test_a_directory_without_modules_gets_mean_pooling(tiny_embedder: Path, tmp_path: Path) -> None:

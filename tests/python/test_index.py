@@ -295,6 +295,16 @@ def test_a_processor_without_bfloat16_works_on_an_index_made_with_it(
     models.forget()
 
 
+def test_the_manifest_says_what_the_precision_is(indonesian, folder, tmp_path):
+    made = Index.create(tmp_path / "old.tanya", replace(INDONESIAN, precision="float32"))
+    with made.store.writer() as writer:
+        writer.set_setting("models", {"embedder": INDONESIAN.embedder, "reader": INDONESIAN.reader})
+    made.store.close()
+    opened = Index.open(tmp_path / "old.tanya")
+    assert opened.models == replace(INDONESIAN, precision="float32")
+    opened.add(from_paths([folder]))
+
+
 def test_an_unknown_precision_is_an_error(indonesian, tmp_path):
     with pytest.raises(InvalidArgument, match="bfloat16, float32"):
         Index.create(tmp_path / "made.tanya", replace(INDONESIAN, precision="int8"))

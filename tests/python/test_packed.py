@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertModel,
+    CamembertConfig,
+    CamembertModel,
     DistilBertConfig,
     DistilBertModel,
     RobertaConfig,
@@ -21,7 +23,7 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from tanya.packed import Bert, PackedEncoder, pack
+from tanya.packed import Bert, PackedEncoder, has_fast_bfloat16, pack
 
 SIZES = {
     "vocab_size": 60,
@@ -36,6 +38,7 @@ FAMILY = {
     "bert": (BertModel, BertConfig),
     "roberta": (RobertaModel, RobertaConfig),
     "xlm-roberta": (XLMRobertaModel, XLMRobertaConfig),
+    "camembert": (CamembertModel, CamembertConfig),
 }
 
 
@@ -159,3 +162,15 @@ def test_token_types_count(model: torch.nn.Module) -> None:
     with torch.inference_mode():
         own = model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([kinds]))[0][0]
         torch.testing.assert_close(packed([ids], [kinds]), own, atol=1e-4, rtol=1e-4)
+
+
+def test_older_versions_of_pytorch_tell_of_bfloat16_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    for told in (True, False):
+        monkeypatch.setattr(
+            torch.cpu, "_is_avx512_bf16_supported", lambda told=told: told, raising=False
+        )
+        assert has_fast_bfloat16() is told
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    assert not has_fast_bfloat16()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForQuestionAnswering, PreTrainedTokenizerFast
 
@@ -225,17 +227,21 @@ def test_segment_ids_reach_the_model():
     assert spans[0].margin == pytest.approx(20.0)
 
 
-@pytest.fixture
-def bert() -> BertForQuestionAnswering:
+def tiny_bert(hidden_size: int = 16) -> BertForQuestionAnswering:
     torch.manual_seed(1)
     config = BertConfig(
         vocab_size=len(VOCABULARY),
-        hidden_size=16,
+        hidden_size=hidden_size,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=32,
     )
     return BertForQuestionAnswering(config).eval()
+
+
+@pytest.fixture
+def bert() -> BertForQuestionAnswering:
+    return tiny_bert()
 
 
 @pytest.fixture
@@ -264,18 +270,8 @@ def adapter(bert, tmp_path) -> Path:
 
 
 def test_a_merged_adapter_equals_peft_and_leaves_the_encoder_alone(adapter):
-    torch.manual_seed(1)
     saved = torch.load(adapter / "expected.pt")
-    fresh = BertForQuestionAnswering(
-        BertConfig(
-            vocab_size=len(VOCABULARY),
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-        )
-    ).eval()
-    encoder = fresh.bert
+    encoder = tiny_bert().bert
     with torch.inference_mode():
         before = encoder(**saved["inputs"]).last_hidden_state
     merged = adapt(encoder, adapter)
@@ -290,17 +286,54 @@ def test_a_merged_adapter_equals_peft_and_leaves_the_encoder_alone(adapter):
 
 
 def test_an_adapter_for_another_encoder_is_refused(adapter):
-    other = BertForQuestionAnswering(
-        BertConfig(
-            vocab_size=len(VOCABULARY),
-            hidden_size=8,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-        )
-    )
     with pytest.raises(ModelInvalid, match="does not fit"):
-        adapt(other.bert, adapter)
+        adapt(tiny_bert(hidden_size=8).bert, adapter)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"use_rslora": True}, {"alpha_pattern": {"key": 2}}, {"rank_pattern": {"key": 2}}, {"r": 0}],
+)
+def test_an_adapter_with_another_scale_is_refused(adapter, changes):
+    file = adapter / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    with pytest.raises(ModelInvalid, match="not a plain LoRA"):
+        adapt(tiny_bert().bert, adapter)
+
+
+def test_a_damaged_adapter_is_refused(adapter):
+    file = adapter / "adapter_model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:500])
+    with pytest.raises(ModelInvalid, match="cannot be read"):
+        adapt(tiny_bert().bert, adapter)
+    tensors = load(whole)
+    tensors.pop(next(name for name in tensors if "lora_B" in name))
+    file.write_bytes(save(tensors))
+    with pytest.raises(ModelInvalid, match="does not fit"):
+        adapt(tiny_bert().bert, adapter)
+
+
+def test_the_tokenizer_is_used_under_its_lock():
+    class Watched:
+        """A tokenizer that sees whether its lock is held when it is called."""
+
+        def __init__(self):
+            self.held = []
+
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+        def __call__(self, *texts, **options):
+            self.held.append(lock.locked())
+            return inner(*texts, **options)
+
+    inner, lock, watched = tokenizer(), threading.Lock(), Watched()
+    shared = Reader(BySegment(), watched, ReaderSettings("tiny", null_trained=True), lock)
+    for one in (shared, shared.with_calibration(Calibration(1.0, 0.0, 0.5))):
+        watched.held.clear()
+        one.read([Request("berapa", ("cuti dua hari",))])
+        assert watched.held and all(watched.held)
 
 
 def test_a_directory_without_span_head_is_refused(bert, tmp_path):

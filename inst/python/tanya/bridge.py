@@ -60,9 +60,13 @@ def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     except MemoryError:
         return _failed("out_of_memory", "Python ran out of memory.", "", {})
     except Exception as error:  # The one border: nothing may reach R unclassed.
-        if str(error) == _LEFT_R:
-            raise KeyboardInterrupt from None
+        _let_interrupts_through(error)
         return _failed("internal", f"{type(error).__name__}: {error}", "", {})
+
+
+def _let_interrupts_through(error: Exception) -> None:
+    if str(error) == _LEFT_R:
+        raise KeyboardInterrupt from None
 
 
 def _failed(code: str, message: str, hint: str, details: Mapping[str, object]) -> dict[str, Any]:
@@ -233,7 +237,11 @@ def register_format(suffix: str, convert: Callable[[str], Mapping[str, str]] | N
 
 
 def _convert(convert: Callable[[str], Mapping[str, str]], path: Path) -> str:
-    reply = convert(str(path))
+    try:
+        reply = convert(str(path))
+    except Exception as error:
+        _let_interrupts_through(error)
+        raise
     if "error" in reply:
         raise RuntimeError(reply["error"])
     return reply["text"]

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -51,6 +51,8 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _POOLING_FLAGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 _NO_LIMIT = 100_000
 _DEFAULT_WINDOW = 512
+_WORTH_CONVERTING = 256
+"""Tokens in a batch from which on reduced precision saves time where weights are converted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,6 @@ class EmbedderFingerprint:
     def to_dict(self) -> dict[str, str | int]:
         """Return the fields as JSON values."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> EmbedderFingerprint:
-        """Read what ``to_dict`` gave; unknown keys of newer versions are left out.
-
-        Raises:
-            KeyError: A field is missing.
-        """
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
 class _Pipeline(Protocol):
@@ -346,7 +339,7 @@ class _TransformerPipeline:
     """A transformer with mean or [CLS] pooling, on padded batches."""
 
     def __init__(self, body: Path, pooling: _Pooling, dtype: torch.dtype) -> None:
-        self.pooling = pooling
+        self._pooling = pooling
         self._dtype = dtype
         self.encoder = _load_encoder(body)
         self.tokenizer = _load_tokenizer(body)
@@ -354,11 +347,11 @@ class _TransformerPipeline:
 
     def __call__(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         inputs = _padded(ids, self.tokenizer)
-        with _products_in(self._dtype):
+        with _products_in(self._dtype, ids):
             states: torch.Tensor = self.encoder(**inputs)[0].float()
         mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
         means = (states * mask).sum(1) / mask.sum(1)
-        return states[:, 0] if self.pooling == "cls" else means
+        return states[:, 0] if self._pooling == "cls" else means
 
 
 class _LibraryPipeline:
@@ -386,7 +379,7 @@ class _LibraryPipeline:
         self.window: int = self._model.max_seq_length or _DEFAULT_WINDOW
 
     def __call__(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        with _products_in(self._dtype):
+        with _products_in(self._dtype, ids):
             outputs: torch.Tensor = self._model(_padded(ids, self.tokenizer))["sentence_embedding"]
         return outputs.float()
 
@@ -404,8 +397,13 @@ def _padded(
     return {"input_ids": ids, "attention_mask": mask}
 
 
-def _products_in(dtype: torch.dtype) -> torch.autocast:
-    return torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16)
+def _products_in(dtype: torch.dtype, ids: Sequence[Sequence[int]]) -> torch.autocast:
+    """Let the products of a batch be computed in a type.
+
+    The weights are converted anew for each batch, which takes longer than it saves in a short one.
+    """
+    reduced = dtype is torch.bfloat16 and sum(map(len, ids)) >= _WORTH_CONVERTING
+    return torch.autocast("cpu", torch.bfloat16, enabled=reduced)
 
 
 def _load_pipeline(directory: Path, dtype: torch.dtype) -> _Pipeline:

@@ -126,7 +126,9 @@ class Index:
         """
         store = EmbeddedStore.open(path)
         names = cast("Mapping[str, Any]", store.setting("models"))
-        return cls(store, Models(**names))
+        # What the vectors are is said by the manifest alone.
+        precision = store.manifest.embedder["precision"]
+        return cls(store, Models(**{**names, "precision": precision}))
 
     def expect(
         self,

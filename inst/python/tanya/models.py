@@ -421,7 +421,8 @@ def load_reader(model: str | Path = "compact", embedder: Embedder | None = None)
         from tanya.reading import Reader, adapt
 
         # The tokenizer is shared, too: one of 250,000 pieces takes 300 MB and a second to load.
-        return Reader(adapt(owner.encoder, directory, owner.dtype), owner.tokenizer, settings)
+        adapted = adapt(owner.encoder, directory, owner.dtype)
+        return Reader(adapted, owner.tokenizer, settings, owner.lock)
 
     key = ("reader", str(directory), owner.fingerprint.model, owner.fingerprint.sha256, precision)
     return _loaded.get(key, adapt_encoder)

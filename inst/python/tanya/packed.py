@@ -30,7 +30,12 @@ __all__ = ["Bert", "PackedEncoder", "has_fast_bfloat16", "pack", "product_dtype"
 WORDS = "embeddings.word_embeddings.weight"
 """Name of the table of word embeddings among the weights of an encoder."""
 
-_FIRST_POSITION_AFTER_PADDING = {"bert": False, "roberta": True, "xlm-roberta": True}
+_FIRST_POSITION_AFTER_PADDING = {
+    "bert": False,
+    "roberta": True,
+    "xlm-roberta": True,
+    "camembert": True,
+}
 """The family, by ``model_type``, and whether positions are numbered from the padding id on."""
 
 _LINEAR = (
@@ -298,8 +303,11 @@ def product_dtype(precision: Precision) -> torch.dtype:
 
 def has_fast_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 in hardware, as far as PyTorch can tell."""
-    tell = getattr(torch.cpu, "get_capabilities", None)  # Since PyTorch 2.11.
-    found = tell() if tell else {}
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    if tell is None:  # Before PyTorch 2.11, which can tell of Intel's and AMD's only.
+        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, name, bool)() for name in names)
+    found = tell()
     return any(found.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 

@@ -19,10 +19,11 @@ from __future__ import annotations
 import bisect
 import json
 import math
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -194,15 +195,21 @@ class Reader:
             int64, to start and end logits, each (batch, tokens).
         tokenizer: Fast tokenizer of the model.
         settings: How to use it.
+        lock: Held while the tokenizer works, for one that others use as well.
     """
 
     def __init__(
-        self, model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, settings: ReaderSettings
+        self,
+        model: torch.nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: ReaderSettings,
+        lock: threading.Lock | None = None,
     ) -> None:
         if not tokenizer.is_fast:
             raise ModelInvalid(f"Reader {settings.id!r} has no fast tokenizer, so no offsets.")
         self._model = model
         self._tokenizer = tokenizer
+        self._lock = lock or threading.Lock()
         self.settings = settings
 
     @classmethod
@@ -244,7 +251,8 @@ class Reader:
 
     def with_calibration(self, calibration: Calibration) -> Reader:
         """Return the same model with another calibration."""
-        return Reader(self._model, self._tokenizer, replace(self.settings, calibration=calibration))
+        settings = replace(self.settings, calibration=calibration)
+        return Reader(self._model, self._tokenizer, settings, self._lock)
 
     def read(
         self, requests: Sequence[Request], progress: Progress | None = None
@@ -294,16 +302,17 @@ class Reader:
                 raise InvalidArgument(f"Question {number + 1} is blank.", position=number + 1)
         if not pairs:
             return []
-        length, stride = self._window_size([pair.question for pair in pairs])
-        encoded = self._tokenizer(
-            [pair.question for pair in pairs],
-            [pair.lead + pair.text for pair in pairs],
-            truncation="only_second",
-            max_length=length,
-            stride=stride,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-        )
+        with self._lock:  # The tokenizer keeps what it is told about truncation.
+            length, stride = self._window_size([pair.question for pair in pairs])
+            encoded = self._tokenizer(
+                [pair.question for pair in pairs],
+                [pair.lead + pair.text for pair in pairs],
+                truncation="only_second",
+                max_length=length,
+                stride=stride,
+                return_overflowing_tokens=True,
+                return_offsets_mapping=True,
+            )
         windows = []
         names = [name for name in self._tokenizer.model_input_names if name in encoded]
         for row, pair in enumerate(encoded["overflow_to_sample_mapping"]):
@@ -524,12 +533,18 @@ def adapt(
     """
     bert = encoder if isinstance(encoder, Bert) else Bert.of(encoder)
     if bert is None:
-        raise ModelInvalid(f"The adapter in {directory} needs an encoder of the BERT family.")
-    config = json.loads((directory / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-    tensors = load_file(directory / ADAPTER_WEIGHTS)
-    if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("rank_pattern"):
+        raise ModelInvalid(
+            f"The adapter in {directory} is for an encoder that tanya cannot adapt.",
+            hint="It can adapt BERT, RoBERTa, XLM-RoBERTa and CamemBERT.",
+        )
+    try:
+        config = json.loads((directory / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        tensors = load_file(directory / ADAPTER_WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelInvalid(f"The adapter in {directory} cannot be read: {error}") from error
+    scale = _scale(config)
+    if scale is None:
         raise ModelInvalid(f"{directory} is not a plain LoRA adapter.")
-    scale = config["lora_alpha"] / config["r"]
     head = torch.nn.Linear(bert.width, 2)
     parts = {f"qa_outputs.{name}": part for name, part in head.named_parameters()}
     changed: dict[str, torch.Tensor] = {}
@@ -540,7 +555,8 @@ def adapt(
         adapted = name.endswith(".lora_A.weight")
         if adapted:
             name = name.replace(".lora_A.weight", ".weight")
-            value = tensors[key.replace(".lora_A.", ".lora_B.")].float() @ value.float() * scale
+            up = tensors.get(key.replace(".lora_A.", ".lora_B."), torch.empty(0, len(value)))
+            value = up.float() @ value.float() * scale
         target = parts.get(name, bert.weights.get(name))
         if target is None or target.shape != value.shape:
             raise ModelInvalid(f"The adapter in {directory} does not fit: {key}.")
@@ -549,6 +565,19 @@ def adapt(
         raise ModelInvalid(f"The adapter in {directory} has no span head.")
     head.load_state_dict({name: changed.pop(f"qa_outputs.{name}") for name in ("weight", "bias")})
     return _SpanHead(PackedEncoder(bert.with_weights(changed), dtype), head)
+
+
+def _scale(config: Mapping[str, Any]) -> float | None:
+    """What the product of an adapter's factors is multiplied by; None where it is not one number.
+
+    Args:
+        config: An ``adapter_config.json``.
+    """
+    others = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern")
+    if config.get("peft_type") != "LORA" or any(config.get(name) for name in others):
+        return None
+    alpha, rank = config.get("lora_alpha"), config.get("r")
+    return alpha / rank if alpha and rank else None
 
 
 def _parameter_name(key: str) -> str:
