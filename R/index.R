@@ -31,9 +31,10 @@
 #'   many sentences it repeats from the end of the one before it.
 #' @param language Whose word endings keyword search looks through: the name of a Snowball stemmer
 #'   such as `"english"`. `NULL` for that of the index, which for a new one is `"indonesian"`.
-#' @param precision `"bfloat16"` embeds and reads more than twice as fast on processors that multiply
-#'   such numbers (AMD since 2022, Intel Xeon since 2023); vectors are nearly the same (cosines above
-#'   0.9999), and so is what is found. On other processors it is as `"float32"`, which rounds nothing.
+#' @param precision `"bfloat16"` embeds and reads more than twice as fast with models of the BERT
+#'   family, on processors that multiply such numbers (AMD since 2022, Intel Xeon since 2023); vectors
+#'   are nearly the same (cosines above 0.9999), and so is what is found. On other processors it is as
+#'   `"float32"`, which rounds nothing.
 #'   It is kept with the index: `NULL` for that of the index, which for a new one is `"bfloat16"`.
 #'   Another one needs `update = "rebuild"`.
 #' @param ocr Whether to read pictures of text, as scanned pages are: `FALSE`, `TRUE` for texts in

@@ -22,8 +22,10 @@
 #'   * `licence`: SPDX name,
 #'   * `languages`: ISO 639 codes, `"mul"` for about a hundred of them,
 #'   * `abstains`: whether a reader was trained to decline,
-#'   * `threshold`, `temperature`, `bias`, `f1`: calibration and quality of readers that come with
-#'     tanya, for reading one given text; [rag_ask()] has a threshold of its own.
+#'   * `threshold`, `temperature`, `bias`: calibration of readers that come with tanya, for reading
+#'     one given text; [rag_ask()] has a threshold of its own,
+#'   * `f1`: of these readers, from 0 to 100, on Indonesian questions of which half have no answer in
+#'     the text.
 #'
 #'   What isn't known is `NA`; of models that are in no preset, that is all but the first three.
 #'
