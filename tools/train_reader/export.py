@@ -152,6 +152,7 @@ def calibrate(data: Path, base: str, adapter: Path, version: str, limit: int) ->
         "bias": round(calibration.bias, 4),
         "threshold": round(float(calibration.score(margin)), 4),
         "languages": ["id", "en"],
+        "f1": metrics["id.valid"]["f1"],
         "metrics": metrics,
     }
     (adapter / "tanya.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
