@@ -421,6 +421,7 @@ def test_the_catalogue_says_what_is_here(indonesian: HubCache) -> None:
     assert rows["english", "embedder"].size_mb > 50
     assert rows["compact", "embedder"].status == "to download"
     assert rows["compact", "reader"].size_mb == 0
+    assert 70 < rows["compact", "reader"].card["f1"] < 100
 
 
 @pytest.mark.usefixtures("offline")

@@ -421,6 +421,12 @@ def test_a_killed_run_resumes_exactly_and_its_export_loads_in_peft(
     for name, parameter in again.trainable().items():
         assert torch.equal(parameter, weights[name].half().float())
 
+    out = tmp_path / "mixed"
+    export_adapter(Path(whole.run), out, "parameters", tmp_path / "adapter", share=1.0)
+    with torch.inference_mode():
+        same = merged_reader(str(base), out)(batch.ids, batch.keep)
+    assert torch.allclose(same, merged, atol=0.01)
+
 
 def test_an_earlier_checkpoint_is_mixed_in() -> None:
     generator = torch.Generator().manual_seed(4)

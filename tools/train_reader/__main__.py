@@ -29,7 +29,7 @@ def main() -> None:
     exporter.add_argument("--run", type=Path, required=True)
     exporter.add_argument("--out", type=Path, required=True)
     exporter.add_argument("--which", choices=["average", "parameters"], default="average")
-    exporter.add_argument("--earlier", type=Path, help="a checkpoint to mix in")
+    exporter.add_argument("--earlier", type=Path, help="a checkpoint or adapter to mix in")
     exporter.add_argument("--share", type=float, default=0.0, help="its share, 0 to 1")
     fitter = commands.add_parser("calibrate", help="fit and write the adapter's tanya.json")
     fitter.add_argument("--data", type=Path, required=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
 from peft import PeftModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from .encoder import ADAPTER_FILE, peft_name
@@ -36,15 +36,14 @@ def export_adapter(
 ) -> None:
     """Write the run's `average` or latest `parameters` as a float16 PEFT LoRA adapter.
 
-    With `earlier`, a checkpoint that the run went on from, the weights are `share` parts of the
-    earlier ones and `1 - share` of the run's: what a model forgets in learning something new it
-    largely keeps so (Wortsman et al., 2022, arXiv:2109.01903).
+    With `earlier`, a checkpoint or the directory of an adapter that the run went on from, the
+    weights are `share` parts of the earlier ones and `1 - share` of the run's: what a model forgets
+    in learning something new it largely keeps so (Wortsman et al., 2022, arXiv:2109.01903).
     """
     state = torch.load(run / "checkpoint.pt", weights_only=True)
     weights = state[which]
     if earlier is not None:
-        before = torch.load(earlier, weights_only=True)[which]
-        weights = mixed(weights, before, share)
+        weights = mixed(weights, _earlier_weights(earlier, which, weights), share)
     out.mkdir(parents=True, exist_ok=True)
     config = adapter_config(state["settings"], layers=_layer_numbers(weights))
     (out / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -52,6 +51,13 @@ def export_adapter(
     file = out / ADAPTER_FILE
     save_file(tensors, file, metadata={"format": "pt"})
     file.chmod(0o644)
+
+
+def _earlier_weights(path: Path, which: str, names: Iterable[str]) -> dict[str, torch.Tensor]:
+    if path.is_dir():
+        tensors = load_file(path / ADAPTER_FILE)
+        return {name: tensors[peft_name(name)].float() for name in names}
+    return torch.load(path, weights_only=True)[which]
 
 
 def mixed(
