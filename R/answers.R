@@ -76,7 +76,11 @@ answer_notes <- function(x) {
 
 #' @exportS3Method knitr::knit_print
 knit_print.tanya_answers <- function(x, ...) {
-  shown <- intersect(c("question", "answer", "score", "document", "page"), names(x))
+  # Whole answers have more columns than a page; what somebody made of them is shown as it is.
+  whole <- all(answer_columns %in% names(x))
+  main <- c("question", "answer", "score", "document", "page")
+  shown <- if (whole) c(main, setdiff(names(x), answer_columns)) else names(x)
+  shown <- shown[!vapply(as.list(x)[shown], is.list, NA)]
   table <- lapply(as.list(x)[shown], cell_text)
   rows <- knitr::kable(as.data.frame(table), format = "pipe", row.names = FALSE)
   knitr::asis_output(paste0(paste(c("", rows, "", answer_notes(x)), collapse = "\n"), "\n\n"))

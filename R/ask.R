@@ -20,7 +20,7 @@
 #'   of being right is at least one in five, with the score beside it. 0 to get an answer always.
 #' @param method How passages are found: by meaning (`"cosine"`), by words (`"keyword"`), or by both.
 #' @param filter Which documents to look at: an expression on their metadata and on the columns of
-#'   [rag_documents()], such as `tahun >= 2024 & jenis == "SOP"`. See *Filters*.
+#'   [rag_documents()] (but `passages`), such as `tahun >= 2024 & jenis == "SOP"`. See *Filters*.
 #' @param rerank `NULL`, or a model that reads the first 30 passages found together with the question
 #'   and ranks them anew: the directory or hub name of any cross-encoder that sentence-transformers
 #'   can load, such as `"cross-encoder/mmarco-mMiniLMv2-L12-H384-v1"`. It often ranks better, and

@@ -26,7 +26,7 @@ autoplot.tanya_evaluation <- function(object, type = c("reliability", "threshold
 
 plot_reliability <- function(object) {
   # The score is about the candidate, whether it was given as the answer or not.
-  right <- lengths(object$gold) > 0 & object$forced_f1 >= 0.5
+  right <- candidate_is_right(object)
   bin <- pmin(floor(object$score * 10), 9)
   bins <- data.frame(
     score = as.vector(tapply(object$score, bin, mean)),
@@ -43,9 +43,14 @@ plot_reliability <- function(object) {
     ggplot2::theme_minimal()
 }
 
+# From the right document, too, where the known answers name it.
+candidate_is_right <- function(object) {
+  lengths(object$gold) > 0 & object$outcome %in% c("right", "below the threshold")
+}
+
 plot_threshold <- function(object) {
   answerable <- lengths(object$gold) > 0
-  right <- object$forced_f1 >= 0.5
+  right <- candidate_is_right(object)
   thresholds <- seq(0, 1, by = 0.01)
   share <- \(of, is) vapply(thresholds, \(threshold) mean(is(object$score[of], threshold, of)), 0)
   curves <- data.frame(

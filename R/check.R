@@ -15,6 +15,7 @@ check_text <- function(x, arg = caller_arg(x), call = caller_env()) {
 }
 
 check_complete_text <- function(x, arg = caller_arg(x), call = caller_env()) {
+  force(arg) # Before `x` is another.
   x <- check_text(x, arg, call)
   bad <- which(is.na(x) | !nzchar(trimws(x)))
   if (length(bad) > 0) {

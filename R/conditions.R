@@ -13,9 +13,10 @@
 #' | `tanya_error_file_not_found` | A path to index does not exist. |
 #' | `tanya_error_document` | A document gave no text. While indexing, this is a row of [rag_documents()] and no error. |
 #' | `tanya_error_model` | Parent of `tanya_error_model_unavailable` (no source has it), `_model_invalid` (the files are no usable model) and `_model_mismatch` (the index was made with another one). |
-#' | `tanya_error_index` | Parent of `tanya_error_index_not_found`, `_index_damaged`, `_index_too_new`, `_index_locked` and `_index_read_only`. |
+#' | `tanya_error_index` | Parent of `tanya_error_index_not_found`, `_index_damaged`, `_index_too_new`, `_index_full`, `_index_locked` and `_index_read_only`. |
 #' | `tanya_error_question_too_long` | A question leaves no room for a passage beside it. |
 #' | `tanya_error_missing_dependency` | A call needs an optional package or program. |
+#' | `tanya_error_out_of_memory` | Python ran out of memory. |
 #' | `tanya_error_internal` | Python raised an error that nobody foresaw. Please report it. |
 #'
 #' @section Fields:

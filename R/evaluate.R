@@ -81,7 +81,10 @@ as_gold <- function(gold, call = caller_env()) {
   }
   list(
     question = check_complete_text(as.character(gold$question), arg = "gold$question", call = call),
-    answers = lapply(answers, \(x) enc2utf8(x[!is.na(x) & nzchar(x)])),
+    answers = lapply(answers, \(x) {
+      x <- enc2utf8(as.character(x))
+      x[!is.na(x) & nzchar(x)]
+    }),
     document = if ("document" %in% names(gold)) na_to_blank(as.character(gold$document))
   )
 }

@@ -11,8 +11,9 @@
 #'   * `rank`, `document`, `page`, `place`: of the passage,
 #'   * `retrieval_score`, `cosine`, `bm25`: what it was found by (see [rag_retrieve()]),
 #'   * `candidate`, `margin`, `score`: the best span in it (see [rag_ask()]),
-#'   * `verdict`: `"answer"` for the span that was given, `"below the threshold"`, or `"lower"` for
-#'     one with a lower score than the answer,
+#'   * `verdict`: `"answer"` for the span that was given, `"below the threshold"`, or `"lower"` or
+#'     `"higher"` for one with a lower or higher score than the answer. Of an answer that is not the
+#'     best span of its passage, as those of a rank above 1 may be, the best one is shown,
 #'   * `start`, `end`: of the span in the document's text, and `passage`.
 #' @export
 #' @examplesIf tanya::rag_available()
@@ -20,11 +21,13 @@
 #' answers <- rag_ask(index, "Berapa hari cuti tahunan karyawan tetap?")
 #' rag_explain(answers)
 rag_explain <- function(answers, row = 1) {
-  answer <- check_answer(answers, row, c("question", "answer"))
+  answer <- check_answer(answers, row, c("question", "answer", "score", "document", "start"))
   question <- list(question = enc2utf8(answer$question))
   evidence <- engine_call("explain", c(question, attr(answer, "asked")))
-  verdict <- ifelse(evidence$score >= attr(answers, "threshold"), "lower", "below the threshold")
-  verdict[match(answer$answer, evidence$candidate, nomatch = 0, incomparables = NA)] <- "answer"
+  verdict <- ifelse(evidence$score > answer$score, "higher", "lower")
+  verdict[evidence$score < attr(answers, "threshold")] <- "below the threshold"
+  # A declined question has no document, and so no answer among the passages.
+  verdict[evidence$document %in% answer$document & evidence$start %in% answer$start] <- "answer"
   evidence <- tibble::add_column(evidence, verdict = verdict, .after = "score")
   tibble::new_tibble(
     evidence,

@@ -6,7 +6,21 @@ filter_for_engine <- function(quo, call = caller_env()) {
     return(NULL)
   }
   tree <- filter_tree(quo_get_expr(quo), quo_get_env(quo), call)
-  as.character(jsonlite::toJSON(tree, auto_unbox = TRUE, digits = NA, null = "null"))
+  tree <- exact_numbers(tree)
+  as.character(jsonlite::toJSON(tree, auto_unbox = TRUE, null = "null", json_verbatim = TRUE))
+}
+
+# jsonlite writes 15 digits of a number, and two numbers that differ in the 16th would be one.
+exact_numbers <- function(x) {
+  if (is.list(x)) {
+    return(lapply(x, exact_numbers))
+  }
+  if (!is.double(x)) {
+    return(x)
+  }
+  digits <- sub("Inf", "1e999", sprintf("%.17g", x), fixed = TRUE)
+  several <- inherits(x, "AsIs")
+  structure(if (several) paste0("[", toString(digits), "]") else digits, class = "json")
 }
 
 # `2024 <= tahun` is the same as `tahun >= 2024`.

@@ -3,7 +3,9 @@
 #' `rag_check()` looks for damage in the files of an index, and on demand recovers what is left.
 #' `rag_compact()` gives back the space of documents that were removed or replaced.
 #'
-#' @inheritParams rag_add
+#' @param index An index, from [rag_index()] or [rag_open()]. For `rag_check()` also the directory of
+#'   one that can't be opened any more.
+#' @param ... Must be empty: the arguments after it are given by name.
 #' @param repair `TRUE` to recover what is left.
 #' @returns `rag_check()`: a tibble with a row for each thing that is wrong, none where all is well:
 #'   * `kind`: what sort of thing it is,
@@ -21,8 +23,8 @@
 #' rag_compact(index)
 rag_check <- function(index, ..., repair = FALSE) {
   check_dots(...)
-  check_index(index)
-  engine_call("check", list(path = index$path, repair = check_flag(repair)))
+  path <- if (is_string(index)) path.expand(index) else check_index(index)$path
+  engine_call("check", list(path = path, repair = check_flag(repair)))
 }
 
 #' @rdname rag_check

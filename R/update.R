@@ -38,14 +38,10 @@ rag_add <- function(index, x, ..., text = NULL, id = NULL, ocr = FALSE) {
   arguments <- list(
     path = index$path,
     sources = as_sources(x, enquo(text), enquo(id)),
-    models = NULL,
-    passages = NULL,
-    update = "add",
-    language = NULL,
     ocr = ocr_for_engine(ocr),
     progress = progress_callback()
   )
-  documents <- engine_call("build", arguments)
+  documents <- engine_call("add", arguments)
   report_failures(documents)
   invisible(documents)
 }

@@ -275,3 +275,17 @@ def test_an_interrupt_inside_a_converter_passes_through(path, tmp_path):
             bridge.call("read", {"sources": files(tmp_path / "a.catatan")})
     finally:
         call("register_format", suffix=".catatan", convert=None)
+
+
+def test_adding_to_an_index_that_is_gone_makes_none(tmp_path):
+    (tmp_path / "a.txt").write_text("cuti", encoding="utf-8")
+    reply = bridge.call("add", {"path": str(tmp_path / "x.tanya"), "sources": files(tmp_path)})
+    assert reply["error"]["code"] == "index_not_found"
+    assert not (tmp_path / "x.tanya").exists()
+
+
+def test_an_infinite_number_in_metadata_is_an_error(path):
+    column = {"values": [float("inf")], "missing": None}
+    sources = {"kind": "texts", "texts": ["cuti"], "ids": None, "metadata": {"x": column}}
+    reply = bridge.call("add", {"path": path, "sources": sources})
+    assert reply["error"]["code"] == "invalid_argument"

@@ -100,6 +100,56 @@ def test_sync_follows_the_folder_and_leaves_the_rest(index, folder):
     assert sorted(path.name for path in folder.rglob("*.*")) == ["baru.txt", "hari.md"]
 
 
+def test_sync_follows_a_folder_behind_a_link(index, folder, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    index.sync(link)
+    (folder / "cuti.txt").unlink()
+    assert by_document(index.sync(link)) == {"sub/hari.md": "unchanged", "cuti.txt": "gone"}
+    (folder / "sub" / "hari.md").unlink()
+    assert by_document(index.sync(folder)) == {"sub/hari.md": "gone"}
+
+
+def test_sync_follows_a_folder_that_was_moved(index, folder, tmp_path):
+    index.sync(folder)
+    moved = folder.rename(tmp_path / "moved")
+    assert set(by_document(index.sync(moved))) == {"cuti.txt", "sub/hari.md"}
+    assert {Path(row.path).parent for row in index.store.documents()} == {moved, moved / "sub"}
+    assert set(by_document(index.sync(moved)).values()) == {"unchanged"}
+    (moved / "cuti.txt").unlink()
+    assert by_document(index.sync(moved)) == {"sub/hari.md": "unchanged", "cuti.txt": "gone"}
+
+
+def test_folders_with_files_of_one_name_are_synced_apart(index, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cuti.txt").write_text(f"cuti tahunan {name}", encoding="utf-8")
+    index.add(from_paths([tmp_path / "a", tmp_path / "b"]))
+    for name in ("a", "b"):
+        assert by_document(index.sync(tmp_path / name)) == {f"{name}/cuti.txt": "unchanged"}
+    other = tmp_path / "c" / "a"
+    other.mkdir(parents=True)
+    (other / "hari.txt").write_text("hari kerja", encoding="utf-8")
+    index.sync(other)
+    (tmp_path / "b" / "hari.txt").write_text("dua hari kerja", encoding="utf-8")
+    assert by_document(index.sync(tmp_path / "b")) == {
+        "b/cuti.txt": "unchanged",
+        "b/hari.txt": "new",
+    }
+    assert {row.id for row in index.store.documents()} == {
+        "a/cuti.txt",
+        "b/cuti.txt",
+        "hari.txt",
+        "b/hari.txt",
+    }
+
+
+def test_an_index_inside_its_folder_is_not_a_document(indonesian, folder):
+    made = Index.create(folder / "semua.tanya", INDONESIAN)
+    for _ in range(2):
+        assert set(by_document(made.sync(folder))) == {"cuti.txt", "sub/hari.md"}
+
+
 def test_sync_of_a_missing_folder_removes_nothing(index, folder, tmp_path):
     index.add(from_paths([folder]))
     with pytest.raises(FileMissing):

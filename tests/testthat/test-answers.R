@@ -47,6 +47,16 @@ test_that("in a report, answers are a plain table that shows every character", {
   expect_match(html, "<table>", fixed = TRUE)
 })
 
+test_that("in a report, what was made of answers shows all of its columns", {
+  skip_if_not_installed("knitr")
+  answers <- made_answers()
+  header <- \(x) grep("question|document", strsplit(knitr::knit_print(x), "\n")[[1]], value = TRUE)[[1]]
+  expect_match(header(answers[c("question", "candidate", "margin")]), "candidate.*margin")
+  answers$wilayah <- "Jawa"
+  expect_match(header(answers), "question.*page.*wilayah")
+  expect_no_match(header(answers), "candidate|elsewhere")
+})
+
 test_that("the engine draws no progress bar in a report or a script", {
   expect_null(progress_callback())
   withr::local_options(knitr.in.progress = TRUE, rlang_interactive = TRUE, cli.dynamic = TRUE)

@@ -103,3 +103,18 @@ test_that("an evaluation can be plotted", {
   expect_equal(recall[[5]], summary(evaluation)$recall_at_5)
   expect_error(ggplot2::autoplot(evaluation, "pie"), class = "tanya_error_invalid_argument")
 })
+
+test_that("known answers may be missing, or numbers, in a list column", {
+  gold <- tibble::tibble(question = rep("Berapa?", 4), answer = list("a", NA, NULL, 14))
+  expect_identical(as_gold(gold)$answers, list("a", character(), character(), "14"))
+})
+
+test_that("rag_explain() marks the answer of each rank, and what scored more", {
+  index <- sample_index()
+  answers <- rag_ask(index, "Berapa hari cuti tahunan karyawan tetap?", n = 3, threshold = 0)
+  second <- rag_explain(answers, 2)
+  marked <- second[second$verdict == "answer", ]
+  expect_identical(marked$start, rep(answers$start[[2]], nrow(marked)))
+  expect_true(all(second$score[second$verdict == "higher"] > answers$score[[2]]))
+  expect_true("higher" %in% second$verdict)
+})

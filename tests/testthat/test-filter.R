@@ -64,3 +64,20 @@ test_that("what can't be translated is an error that names it", {
   expect_error(translate(tahun == list(1)), class = "tanya_error_invalid_argument")
   expect_error(translate(grepl("a", x)), class = "tanya_error_invalid_argument")
 })
+
+test_that("numbers keep all their digits", {
+  kept <- function(x) jsonlite::parse_json(filter_for_engine(quo(nilai == !!x)))[[3]]
+  for (x in c(1 / 3, 0.1, 2^53 - 1, -1e-300, 5)) expect_identical(as.double(kept(x)), x)
+  skip_if_no_engine()
+  data <- data.frame(
+    isi = c("Gudang di Garut.", "Gudang di Tegal."),
+    nik = c(3174012345678903, 1 / 3)
+  )
+  index <- suppressMessages(rag_index(data, text = isi))
+  found <- function(...) nrow(rag_retrieve(index, "gudang", ...))
+  expect_identical(found(filter = nik == 3174012345678903), 1L)
+  expect_identical(found(filter = nik == 1 / 3), 1L)
+  expect_identical(found(filter = nik %in% c(1 / 3, 3174012345678903)), 2L)
+  expect_identical(found(filter = nik < Inf), 2L)
+  expect_identical(found(filter = is.na(title)), 2L)
+})

@@ -1,5 +1,6 @@
 test_that("documents are added, replaced and removed", {
   index <- text_index(c(a = "Kantor pusat ada di Bandung."))
+  expect_error(rag_remove(index, c("a", NA)), "`document`", class = "tanya_error_invalid_argument")
   added <- rag_add(index, I(c(a = "Kantor pusat ada di Garut.", b = "Gudang ada di Cirebon.")))
   expect_named(added, c("document", "change", "status", "message"))
   expect_identical(added$change, c("changed", "new"))

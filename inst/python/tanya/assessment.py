@@ -86,6 +86,11 @@ class Verdict:
         """Whether the answer, or the refusal to answer, is right."""
         return self.outcome in (Outcome.RIGHT, Outcome.RIGHTLY_DECLINED)
 
+    @property
+    def candidate_is_right(self) -> bool:
+        """Whether the best span is right, be it given as the answer or not."""
+        return self.outcome in (Outcome.RIGHT, Outcome.BELOW_THRESHOLD)
+
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
@@ -202,7 +207,7 @@ def summarise(assessment: Assessment) -> dict[str, float]:
     )
     figures["ece"] = calibration_error(
         [v.answer.score for v in verdicts],
-        [bool(v.gold.answers) and v.forced_f1 >= RIGHT_F1 for v in verdicts],
+        [v.candidate_is_right for v in verdicts],
     )
     figures["seconds_per_question"] = assessment.seconds / max(len(verdicts), 1)
     return figures

@@ -172,6 +172,18 @@ def build(
     return tables.changes(index.add(items, options=_options(ocr), progress=progress))
 
 
+@_exported
+def add(
+    path: str,
+    sources: Mapping[str, Any],
+    ocr: str | None = None,
+    progress: Progress | None = None,
+) -> Value:
+    """Add to an index. See ``Index.add``."""
+    items = _sources(sources)
+    return tables.changes(_index(path).add(items, options=_options(ocr), progress=progress))
+
+
 def _index_or_new(
     path: str,
     given: Mapping[str, Any],

@@ -39,17 +39,14 @@ COLUMNS: Mapping[str, str] = {
         name: f"d.{name}"
         for name in (
             "id",
-            "path",
-            "type",
-            "title",
             "pages",
             "characters",
             "hash",
             "indexed_at",
             "status",
-            "message",
         )
     },
+    **{name: f"nullif(d.{name}, '')" for name in ("path", "type", "title", "message")},
 }
 """Document columns that a filter may name, and their SQL."""
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -228,10 +229,10 @@ class Index:
         with self.store.writer(on_wait=self.on_wait) as writer:
             before = self.store.hashes()
             held = _held(before, sources)
-            partly = self._partly_read(options)
+            again = self._partly_read(options) | self._moved(held, sources)
             fresh: list[Source] = []
             for done, source in enumerate(sources, start=1):
-                if _is_unchanged(source, held[source.id]) and partly.isdisjoint(held[source.id]):
+                if _is_unchanged(source, held[source.id]) and again.isdisjoint(held[source.id]):
                     changes.update((id, Change(id, "unchanged")) for id in held[source.id])
                 else:
                     fresh.append(source)
@@ -263,26 +264,51 @@ class Index:
             if row.path and row.message and (options.ocr or suffix_of(row.path) in options.custom)
         }
 
+    def _moved(self, held: Mapping[str, Mapping[str, str]], sources: Sequence[Source]) -> set[str]:
+        """Documents whose file is now at another path. Only their texts are read again."""
+        paths = {source.id: str(source.path or "") for source in sources}
+        rows = self.store.documents([id for ids in held.values() for id in ids])
+        return {row.id for row in rows if paths.get(row.id, row.path) != row.path}
+
+    def _files(self, folder: Path) -> list[Source]:
+        """The files of a folder, under the ids that they have in the index.
+
+        A file that is new, and has the name of a document from elsewhere, gets the folder's name
+        before its own.
+        """
+        rows = {row.id: row for row in self.store.documents()}
+        # What a container holds has its path as well, and another name.
+        known = {row.path: row.id for row in rows.values() if row.id.endswith(_name(row.path))}
+        sources = []
+        for source in from_paths([folder]):
+            other = rows.get(source.id)
+            taken = other is not None and not _is_below(other.path, folder)
+            if str(source.path) in known:
+                source = replace(source, id=known[str(source.path)])
+            elif taken and other is not None and (not other.path or Path(other.path).exists()):
+                source = replace(source, id=f"{folder.resolve().name}/{source.id}")
+            sources.append(source)
+        return sources
+
     def compare(self, folder: Path, *, options: ReadOptions | None = None) -> list[Change]:
         """What ``sync`` would do with these options, without doing it."""
         if not folder.is_dir():
             raise FileMissing(f"There is no folder {str(folder)!r}.", path=str(folder))
-        sources = from_paths([folder])
+        sources = self._files(folder)
         held = _held(self.store.hashes(), sources)
-        partly = self._partly_read(options)
+        again = self._partly_read(options) | self._moved(held, sources)
         changes = []
         for source in sources:
-            if _is_unchanged(source, held[source.id]) and partly.isdisjoint(held[source.id]):
+            if _is_unchanged(source, held[source.id]) and again.isdisjoint(held[source.id]):
                 rows = self.store.documents(list(held[source.id]))
                 changes += [Change(row.id, "unchanged", row.status, row.message) for row in rows]
             else:
                 changes.append(Change(source.id, "changed" if held[source.id] else "new", ""))
         present = {id for ids in held.values() for id in ids}
-        root = folder.resolve()
         gone = [
             Change(row.id, "gone", row.status)
             for row in self.store.documents()
-            if row.path and Path(row.path).is_relative_to(root) and row.id not in present
+            if row.id not in present and _is_below(row.path, folder)
         ]
         return changes + gone
 
@@ -302,7 +328,7 @@ class Index:
             deleted.
         """
         gone = [change for change in self.compare(folder) if change.change == "gone"]
-        changes = self.add(from_paths([folder]), options=options, progress=progress)
+        changes = self.add(self._files(folder), options=options, progress=progress)
         self.remove([change.document for change in gone])
         return changes + gone
 
@@ -437,6 +463,19 @@ def _held(hashes: Mapping[str, str], sources: Sequence[Source]) -> dict[str, dic
         if container is not None:
             held[container][id] = known
     return held
+
+
+def _name(path: str) -> str:
+    return path.rpartition(os.sep)[2] if path else "\0"
+
+
+def _is_below(path: str, folder: Path) -> bool:
+    """Whether a document's file is, or was, in a folder, by whatever links both are reached."""
+    if not path:
+        return False
+    file, top = Path(path), Path(os.path.abspath(folder))  # noqa: PTH100 (keeps links)
+    files = (file, file.parent.resolve() / file.name)
+    return any(one.is_relative_to(root) for one in files for root in (top, folder.resolve()))
 
 
 def _is_unchanged(source: Source, held: Mapping[str, str]) -> bool:

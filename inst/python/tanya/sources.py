@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tanya.errors import FileMissing, InvalidArgument
+from tanya.store.schema import DATABASE, VECTORS
 from tanya.types import Scalar, Source, content_hash
 
 __all__ = ["from_paths", "from_texts", "is_junk"]
@@ -22,9 +24,10 @@ def from_paths(paths: Sequence[str | Path]) -> list[Source]:
 
     A folder stands for all files below it, sorted by path; links to folders are followed, each
     real folder once. Left out are files and folders whose name begins with ``.`` or ``~$`` (the
-    lock files of Office) or ends with ``~``, ``.tmp``, ``.part`` or ``.crdownload``, and
-    ``Thumbs.db``, ``desktop.ini`` and ``__MACOSX``. A file that is named directly is never left
-    out. A file named twice, directly or through its folder, is listed once.
+    lock files of Office) or ends with ``~``, ``.tmp``, ``.part`` or ``.crdownload``,
+    ``Thumbs.db``, ``desktop.ini`` and ``__MACOSX``, and the folders of indexes. A file that is
+    named directly is never left out. A file named twice, directly or through its folder, is
+    listed once.
 
     The id of a file in a folder is its path relative to that folder; of a file named directly,
     its name. Files that would share an id are told apart by as many parent folders as it takes.
@@ -65,11 +68,14 @@ def from_texts(
         metadata: Columns with a value for each text.
 
     Raises:
-        InvalidArgument: Lengths differ, an id is blank or comes twice, or a text is no string.
+        InvalidArgument: Lengths differ, an id is blank or comes twice, a text is no string, or a
+            number of the metadata is infinite.
     """
     columns = metadata or {}
     for name, values in columns.items():
         _check_length(f"Metadata column {name!r}", len(values), len(texts))
+        if any(isinstance(value, float) and math.isinf(value) for value in values):
+            raise InvalidArgument(f"Metadata column {name!r} holds an infinite number.")
     if ids is not None:
         _check_length("`ids`", len(ids), len(texts))
         _check_ids(ids)
@@ -115,12 +121,18 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
             if not path.is_dir():
                 found.append((path, prefix + name))
                 continue
+            if _is_index(path):
+                continue
             key = identity(path)
             # A link back up would go round forever.
             if key not in visited:
                 visited.add(key)
                 stack.append((path, f"{prefix}{name}/"))
     return iter(sorted(found, key=lambda item: item[1]))
+
+
+def _is_index(folder: Path) -> bool:
+    return (folder / DATABASE).is_file() and (folder / VECTORS).is_dir()
 
 
 def is_junk(name: str) -> bool:

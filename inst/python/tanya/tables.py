@@ -103,7 +103,9 @@ _CHANGES = {"document": "chr", "change": "chr", "status": "chr", "message": "chr
 
 def changes(rows: Iterable[Change]) -> Table:
     """What happened to documents."""
-    return table(_CHANGES, ((c.document, c.change, c.status, c.message) for c in rows))
+    return table(
+        _CHANGES, ((c.document, c.change, c.status or None, c.message or None) for c in rows)
+    )
 
 
 _TEXTS = {
