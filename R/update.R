@@ -4,7 +4,8 @@
 #' * `rag_add()` adds documents to an index; those of the same name take the place of the old.
 #' * `rag_remove()` takes documents out of it.
 #' * `rag_sync()` makes the index hold what a folder holds: new and changed files are read, files
-#'   that are gone are taken out. It never touches the files themselves.
+#'   that are gone are taken out. It never touches the files themselves. A new file that has the
+#'   name of a document from elsewhere gets the folder's name before its own.
 #'
 #' Each shows in the index at once, also for other sessions that have it open. Stopped halfway, they
 #' leave the index whole, and the next run goes on where this one ended.

@@ -281,13 +281,10 @@ class Index:
         known = {row.path: row.id for row in rows.values() if row.id.endswith(_name(row.path))}
         sources = []
         for source in from_paths([folder]):
-            other = rows.get(source.id)
-            taken = other is not None and not _is_below(other.path, folder)
-            if str(source.path) in known:
-                source = replace(source, id=known[str(source.path)])
-            elif taken and other is not None and (not other.path or Path(other.path).exists()):
-                source = replace(source, id=f"{folder.resolve().name}/{source.id}")
-            sources.append(source)
+            id, other = known.get(str(source.path)), rows.get(source.id)
+            if id is None and other is not None and _is_elsewhere(other.path, folder):
+                id = f"{folder.resolve().name}/{source.id}"
+            sources.append(replace(source, id=id or source.id))
         return sources
 
     def compare(self, folder: Path, *, options: ReadOptions | None = None) -> list[Change]:
@@ -476,6 +473,11 @@ def _is_below(path: str, folder: Path) -> bool:
     file, top = Path(path), Path(os.path.abspath(folder))  # noqa: PTH100 (keeps links)
     files = (file, file.parent.resolve() / file.name)
     return any(one.is_relative_to(root) for one in files for root in (top, folder.resolve()))
+
+
+def _is_elsewhere(path: str, folder: Path) -> bool:
+    """Whether a document is no file, or one that is there and not in a folder."""
+    return not path or (not _is_below(path, folder) and Path(path).exists())
 
 
 def _is_unchanged(source: Source, held: Mapping[str, str]) -> bool:
