@@ -22,7 +22,8 @@
 #' @param ... Must be empty: the arguments after it are given by name.
 #' @param text,id For a data frame: the column that holds the texts, and optionally the column that
 #'   holds a unique name for each. Both are data-masked: a column name, or
-#'   an expression such as `paste(judul, isi)`. A missing text counts as an empty document.
+#'   an expression such as `paste(judul, isi)`. A missing text counts as an empty document. Without
+#'   names, rows that are equal in all columns become one document.
 #' @param models The models: the name of a preset, or a row each for embedder and reader from
 #'   [rag_models()]. `NULL` for those of the index, which for a new one are `"compact"`. Another
 #'   reader may be given at any time; another embedder needs `update = "rebuild"`.
