@@ -257,7 +257,10 @@ def with_rivals(example: Example, material: Material, rng: random.Random) -> lis
 
 
 def grouped(windows: Sequence[Window]) -> list[Group]:
-    """Return the windows of one question as groups: of those that overlap on it, one in each."""
+    """Return the windows of one question as groups.
+
+    Windows that overlap and all hold the answer do not compete: each after the first is alone.
+    """
     holding = [window for window in windows if window.answers]
     others = [window for window in windows if not window.answers]
     first = (*holding[:1], *others)

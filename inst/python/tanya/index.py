@@ -275,10 +275,19 @@ class Index:
 
         A file that is new, and has the name of a document from elsewhere, gets the folder's name
         before its own.
+
+        Raises:
+            FileMissing: There is no such folder.
         """
+        if not folder.is_dir():
+            raise FileMissing(f"There is no folder {str(folder)!r}.", path=str(folder))
         rows = {row.id: row for row in self.store.documents()}
         # What a container holds has its path as well, and another name.
-        known = {row.path: row.id for row in rows.values() if row.id.endswith(_name(row.path))}
+        known = {
+            row.path: row.id
+            for row in rows.values()
+            if row.path and row.id.endswith(Path(row.path).name)
+        }
         sources = []
         for source in from_paths([folder]):
             id, other = known.get(str(source.path)), rows.get(source.id)
@@ -289,8 +298,6 @@ class Index:
 
     def compare(self, folder: Path, *, options: ReadOptions | None = None) -> list[Change]:
         """What ``sync`` would do with these options, without doing it."""
-        if not folder.is_dir():
-            raise FileMissing(f"There is no folder {str(folder)!r}.", path=str(folder))
         sources = self._files(folder)
         held = _held(self.store.hashes(), sources)
         again = self._partly_read(options) | self._moved(held, sources)
@@ -301,13 +308,16 @@ class Index:
                 changes += [Change(row.id, "unchanged", row.status, row.message) for row in rows]
             else:
                 changes.append(Change(source.id, "changed" if held[source.id] else "new", ""))
+        return changes + self._gone(folder, held)
+
+    def _gone(self, folder: Path, held: Mapping[str, Mapping[str, str]]) -> list[Change]:
+        """Documents of a folder that none of its files holds any more."""
         present = {id for ids in held.values() for id in ids}
-        gone = [
+        return [
             Change(row.id, "gone", row.status)
             for row in self.store.documents()
             if row.id not in present and _is_below(row.path, folder)
         ]
-        return changes + gone
 
     def sync(
         self,
@@ -324,8 +334,9 @@ class Index:
             As ``add``, and a row with the change ``"gone"`` for each document whose file was
             deleted.
         """
-        gone = [change for change in self.compare(folder) if change.change == "gone"]
-        changes = self.add(self._files(folder), options=options, progress=progress)
+        sources = self._files(folder)
+        gone = self._gone(folder, _held(self.store.hashes(), sources))
+        changes = self.add(sources, options=options, progress=progress)
         self.remove([change.document for change in gone])
         return changes + gone
 
@@ -460,10 +471,6 @@ def _held(hashes: Mapping[str, str], sources: Sequence[Source]) -> dict[str, dic
         if container is not None:
             held[container][id] = known
     return held
-
-
-def _name(path: str) -> str:
-    return path.rpartition(os.sep)[2] if path else "\0"
 
 
 def _is_below(path: str, folder: Path) -> bool:
