@@ -35,6 +35,7 @@ from train_reader.features import (  # noqa: E402
     padded_length,
     plan_batches,
 )
+from train_reader.material import Material, by_question, grouped, with_rivals  # noqa: E402
 from train_reader.scoring import (  # noqa: E402
     Scored,
     best_spans,
@@ -42,16 +43,8 @@ from train_reader.scoring import (  # noqa: E402
     fit_calibration,
     squad_scores,
 )
-from train_reader.training import (  # noqa: E402
-    Material,
-    Run,
-    Settings,
-    by_question,
-    grouped,
-    span_loss,
-    train,
-    with_rivals,
-)
+from train_reader.settings import Settings  # noqa: E402
+from train_reader.training import Run, span_loss, train  # noqa: E402
 
 PLACES = ["bandung", "bogor", "medan", "padang", "solo", "tegal", "garut", "kudus"]
 TEXTS = [

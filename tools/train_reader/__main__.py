@@ -8,7 +8,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 from .office import read_office, summary
-from .training import Settings, train
+from .settings import Settings
+from .training import train
 
 
 def main() -> None:

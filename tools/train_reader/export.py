@@ -14,6 +14,7 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from .encoder import ADAPTER_FILE, peft_name
 from .features import make_windows
+from .material import validation_examples
 from .scoring import (
     Scored,
     best_margin,
@@ -23,7 +24,6 @@ from .scoring import (
     is_right,
     squad_scores,
 )
-from .training import validation_examples
 
 BASE_MODEL = "intfloat/multilingual-e5-small"
 MAX_LENGTH = 384
