@@ -25,6 +25,7 @@ RESULTS = HERE.parent / ".setup" / "bench.jsonl"
 PARTS = {
     "embedding": ["embedding.py"],
     "asking": ["asking_peers.py"],
+    "sharing": ["sharing.py"],
     "start": ["starting.py"],
     "boundary": ["boundary.R"],
     "growth": ["growth.py", "--plot", str(RESULTS.with_name("growth.png"))],
