@@ -8,8 +8,10 @@
 #'
 #' @inheritParams rag_explain
 #' @param row Which row to show.
-#' @returns The path of the page, a temporary file, invisibly. It is opened in interactive sessions
-#'   only.
+#' @param ... Must be empty: the arguments after it are given by name.
+#' @param open Whether to open the page. In a Shiny app, say `FALSE` and put the page into a frame: see
+#'   `vignette("shiny", package = "tanya")`.
+#' @returns The path of the page, a temporary file, invisibly.
 #' @section Errors:
 #' `tanya_error_invalid_argument` where the document was changed or removed after the question was
 #' asked. See [tanya_error].
@@ -19,12 +21,14 @@
 #' answers <- rag_ask(index, "Berapa hari cuti tahunan karyawan tetap?")
 #' page <- rag_show(answers)
 #' file.size(page)
-rag_show <- function(answers, row = 1) {
+rag_show <- function(answers, row = 1, ..., open = rlang::is_interactive()) {
+  check_dots(...)
+  open <- check_flag(open)
   answer <- check_answer(answers, row, shown_columns)
   page <- if (is.na(answer$answer)) declined_page(answer) else answer_page(answer)
   path <- tempfile("tanya-", fileext = ".html")
   writeLines(enc2utf8(page), path, useBytes = TRUE)
-  if (is_interactive()) {
+  if (open) {
     view <- getOption("viewer") %||% utils::browseURL
     view(path)
   }

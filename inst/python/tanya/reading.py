@@ -345,7 +345,9 @@ class Reader:
         limit = min(self.settings.max_length, self._tokenizer.model_max_length)
         special = self._tokenizer.num_special_tokens_to_add(pair=True)
         unique = sorted(set(questions))
-        sizes = [len(ids) for ids in self._tokenizer(unique, add_special_tokens=False)["input_ids"]]
+        # Not verbose: what is too long gets our own error below, and no warning of the library.
+        encoded = self._tokenizer(unique, add_special_tokens=False, verbose=False)
+        sizes = [len(ids) for ids in encoded["input_ids"]]
         room = limit - special - max(sizes)
         if room < self.settings.max_answer_tokens:
             longest = unique[sizes.index(max(sizes))]
