@@ -15,6 +15,10 @@
 #'     `"higher"` for one with a lower or higher score than the answer. Of an answer that is not the
 #'     best span of its passage, as those of a rank above 1 may be, the best one is shown,
 #'   * `start`, `end`: of the span in the document's text, and `passage`.
+#' @section Errors:
+#' `tanya_error_invalid_argument` where the question has another answer now: documents or calibration
+#' were changed after it was asked, or rows of several calls were put together, of which only the
+#' settings of the first are known. See [tanya_error].
 #' @export
 #' @examplesIf tanya::rag_available()
 #' index <- rag_index(system.file("extdata", "perusahaan", package = "tanya"))
@@ -27,7 +31,14 @@ rag_explain <- function(answers, row = 1) {
   verdict <- ifelse(evidence$score > answer$score, "higher", "lower")
   verdict[evidence$score < attr(answers, "threshold")] <- "below the threshold"
   # A declined question has no document, and so no answer among the passages.
-  verdict[evidence$document %in% answer$document & evidence$start %in% answer$start] <- "answer"
+  given <- evidence$document %in% answer$document & evidence$start %in% answer$start
+  verdict[given] <- "answer"
+  if (!is.na(answer$answer) && 1L %in% answer[["rank"]] && !any(given)) {
+    abort_invalid_argument(c(
+      "The question {.val {answer$question}} has another answer now.",
+      i = "Ask it again with {.fn rag_ask}, and explain the answers of one call."
+    ))
+  }
   evidence <- tibble::add_column(evidence, verdict = verdict, .after = "score")
   tibble::new_tibble(
     evidence,

@@ -109,6 +109,19 @@ test_that("known answers may be missing, or numbers, in a list column", {
   expect_identical(as_gold(gold)$answers, list("a", character(), character(), "14"))
 })
 
+test_that("rag_explain() refuses answers of another call than the first", {
+  texts <- data.frame(
+    text = c("Pabrik di Medan dibuka tahun 1999.", "Pabrik di Medan dibuka tahun 2004."),
+    id = c("lama", "baru")
+  )
+  index <- suppressMessages(rag_index(texts, text = text, id = id))
+  ask <- \(which) rag_ask(index, "Kapan pabrik di Medan dibuka?", filter = id == which, threshold = 0)
+  together <- rbind(ask("lama"), ask("baru"))
+  expect_identical(together$answer, c("1999", "2004"))
+  expect_true("answer" %in% rag_explain(together, 1)$verdict)
+  expect_error(rag_explain(together, 2), "another answer now", class = "tanya_error_invalid_argument")
+})
+
 test_that("rag_explain() marks the answer of each rank, and what scored more", {
   index <- sample_index()
   answers <- rag_ask(index, "Berapa hari cuti tahunan karyawan tetap?", n = 3, threshold = 0)
