@@ -14,7 +14,15 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertForQuestionAnswering, PreTrainedTokenizerFast
 
 from tanya.errors import InvalidArgument, ModelInvalid, QuestionTooLong
-from tanya.reading import Calibration, Reader, ReaderSettings, Request, adapt
+from tanya.reading import (
+    _WORD_BOUNDARY,
+    Calibration,
+    Reader,
+    ReaderSettings,
+    Request,
+    _widen,
+    adapt,
+)
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
@@ -132,6 +140,25 @@ def test_edges_are_widened_to_words():
     request = Request("berapa", ("ada dua kerjaannya.",))
     [spans] = reader(model).read([request])
     assert texts(request, spans)[0] == "dua kerjaannya"
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "answer"),
+    [
+        ("dibuka 1999.", "1999.", "1999"),
+        ("tahun 2004, lalu", "2004,", "2004"),
+        ("sejak (2004), lalu", "2004),", "2004"),
+        ("selama (14 hari kerja)", "(14 hari", "14 hari"),
+        ("nomor (14) itu", "(14)", "(14)"),
+        ("oleh Budi, S.H.", "Budi, S.H.", "Budi, S.H."),
+        ("Rp1.500,00.", "Rp1.500,00.", "Rp1.500,00"),
+    ],
+)
+def test_punctuation_in_one_token_with_a_number_is_left_out(text, marked, answer):
+    boundaries = [match.start() for match in _WORD_BOUNDARY.finditer(text)]
+    start = text.index(marked)
+    first, last = _widen(text, start, start + len(marked), boundaries)
+    assert text[first:last] == answer
 
 
 def test_numbers_with_points_are_one_word():

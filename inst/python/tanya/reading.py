@@ -46,6 +46,10 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 CARD = "tanya.json"
 
 _WORD_BOUNDARY = regex.compile(r"\b", regex.WORD)
+_OPENED_NUMBER = regex.compile(r"[(\[](?=\d)")
+_AFTER_NUMBER = regex.compile(r"(?<=\d)[.,;:!?)\]]+\Z")
+_OPENING = regex.compile(r"[(\[]")
+_CLOSING = regex.compile(r"[)\]]")
 _NEVER = -1e9
 """Logit of a token that may not be part of an answer; finite, so that differences stay finite."""
 
@@ -454,7 +458,10 @@ def _best_spans(
 
 
 def _widen(text: str, start: int, end: int, boundaries: Sequence[int]) -> tuple[int, int] | None:
-    """Widen a span to word boundaries and strip white space; None where nothing is left."""
+    """Widen a span to word boundaries and strip what is not part of it; None if nothing is left.
+
+    That is white space, and the punctuation beside a number: a token may hold both, as "2004,".
+    """
     if boundaries and start < end:
         start = boundaries[max(bisect.bisect_right(boundaries, start) - 1, 0)]
         right = bisect.bisect_left(boundaries, end)
@@ -463,6 +470,11 @@ def _widen(text: str, start: int, end: int, boundaries: Sequence[int]) -> tuple[
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
+    after = _AFTER_NUMBER.search(text, start, end)
+    if after and not _OPENING.search(text, start, end):
+        end = after.start()
+    if _OPENED_NUMBER.match(text, start, end) and not _CLOSING.search(text, start, end):
+        start += 1
     return (start, end) if start < end else None
 
 
