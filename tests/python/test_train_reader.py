@@ -23,8 +23,8 @@ if not (TOOLS / "train_reader").is_dir():
 pytest.importorskip("sklearn")
 sys.path.insert(0, str(TOOLS))
 
+from train_reader import asked, office  # noqa: E402
 from train_reader import examples as ex  # noqa: E402
-from train_reader import office  # noqa: E402
 from train_reader.encoder import SpanReader  # noqa: E402
 from train_reader.export import export_adapter, merged_reader, mixed  # noqa: E402
 from train_reader.features import (  # noqa: E402
@@ -35,7 +35,13 @@ from train_reader.features import (  # noqa: E402
     padded_length,
     plan_batches,
 )
-from train_reader.material import Material, by_question, grouped, with_rivals  # noqa: E402
+from train_reader.material import (  # noqa: E402
+    Material,
+    by_question,
+    grouped,
+    varied,
+    with_rivals,
+)
 from train_reader.scoring import (  # noqa: E402
     Scored,
     best_spans,
@@ -273,6 +279,56 @@ def test_a_negative_is_not_joined_with_its_answer() -> None:
     for seed in range(20):
         shaped = ex.passage_shaped(made, [TEXTS[0]], random.Random(seed), max_chars=500)
         assert PLACES[0] not in shaped.context
+
+
+def test_what_a_text_does_not_answer_is_not_asked_of_its_neighbours() -> None:
+    unanswerable = replace(QUESTIONS[0], answers=())
+    near = {TEXTS[0]: [TEXTS[1]]}
+    seen = [varied(unanswerable, near, random.Random(seed)).context for seed in range(60)]
+    assert not any(PLACES[1] in context for context in seen)
+    seen = [varied(QUESTIONS[0], near, random.Random(seed)).context for seed in range(60)]
+    assert any(PLACES[1] in context for context in seen)
+
+
+def write_asked(directory: Path, row: dict) -> Path:
+    (directory / "id.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    return directory
+
+
+def test_questions_written_about_known_contexts_are_read(tmp_path: Path) -> None:
+    about, text = QUESTIONS[0], TEXTS[0]
+    start = text.index("teh")
+    row = {
+        "about": about.id,
+        "length": len(text),
+        "answered": [[["Apa hasilnya?", "hasil pabrik"], start, start + 3]],
+        "absent": ["Siapa pemiliknya?"],
+    }
+    written = asked.read_asked("id", QUESTIONS, write_asked(tmp_path, row))
+    assert [(x.question, x.answers) for x in written] == [
+        ("Apa hasilnya?", (("teh", start),)),
+        ("hasil pabrik", (("teh", start),)),
+        ("Siapa pemiliknya?", ()),
+    ]
+    assert {(x.context, x.title, x.source) for x in written} == {(text, about.title, "id")}
+    assert asked.read_asked("id", QUESTIONS[1:], tmp_path) == []
+    write_asked(tmp_path, {**row, "length": len(text) + 1})
+    with pytest.raises(ValueError, match="not the one"):
+        asked.read_asked("id", QUESTIONS, tmp_path)
+
+
+@pytest.mark.parametrize("source", ["id", "en"])
+def test_the_written_questions_have_their_contexts_and_answers(source: str) -> None:
+    data = TOOLS.parents[1] / "shared" / "data" / "qa" / f"{source}.train.jsonl"
+    if not data.is_file():
+        pytest.skip(f"{data.name} is not beside the checkout")
+    examples = ex.read_examples(data, source)
+    lines = (asked.ASKED / f"{source}.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert {row["about"] for row in rows} <= {example.id for example in examples}
+    for written in asked.read_asked(source, examples):
+        for answer, _ in written.answers:
+            assert answer == answer.strip() != ""
 
 
 def test_overlap_with_held_out_contexts_is_dropped() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+from .asked import read_asked
 from .examples import (
     ContextIndex,
     Example,
@@ -61,7 +62,12 @@ def read_material(settings: Settings) -> Material:
         index = ContextIndex(list(dict.fromkeys(example.context for example in kept)))
         titled = any(example.title for example in kept)
         neighbours.update(same_title(kept) if titled else alike(index))
-        made = {"retrieved": retrieved_negatives(kept, index, rng)}
+        asked = read_asked(source, kept)
+        made = {
+            "asked": [example for example in asked if example.answerable],
+            "absent": [example for example in asked if not example.answerable],
+            "retrieved": retrieved_negatives([*kept, *asked], index, rng),
+        }
         rivals.update(by_question(made["retrieved"]))
         shares += shares_of(source, kept, made, settings, rng)
     office, _ = office_split(read_office())
@@ -91,7 +97,7 @@ def shares_of(
 ) -> list[Share]:
     """Return the shares of one source: its own questions, and the negatives made from them.
 
-    `made` holds those negatives that take more than the examples to make.
+    `made` holds what takes more than the examples to make.
     """
     pools = {
         "answerable": [example for example in examples if example.answerable],
@@ -116,17 +122,21 @@ def validation_examples(data: str | Path, source: str) -> list[Example]:
 
 
 CYCLE = {
-    ("id", "answerable"): 5000,
+    ("id", "answerable"): 4500,
     ("id", "unanswerable"): 4000,
+    ("id", "asked"): 2000,
+    ("id", "absent"): 2000,
     ("id", "retrieved"): 700,
     ("id", "removed"): 400,
-    ("en", "answerable"): 7500,
-    ("en", "unanswerable"): 3400,
+    ("en", "answerable"): 6000,
+    ("en", "unanswerable"): 2500,
+    ("en", "asked"): 4000,
+    ("en", "absent"): 7000,
     ("en", "retrieved"): 800,
-    ("en", "removed"): 1400,
-    ("en", "swapped"): 2200,
-    ("office", "answerable"): 11000,
-    ("office", "unanswerable"): 5000,
+    ("en", "removed"): 700,
+    ("en", "swapped"): 700,
+    ("office", "answerable"): 9000,
+    ("office", "unanswerable"): 4500,
     ("office", "retrieved"): 1000,
     ("office", "sibling"): 2000,
     ("office", "removed"): 2000,
@@ -229,8 +239,10 @@ def varied(example: Example, neighbours: dict[str, list[str]], rng: random.Rando
     office = example.source == "office"
     if rng.random() < (0.5 if office else 0.25):
         example = renumbered(example, rng)
-    # The neighbours of an office text are other organisations', whose rules may answer as well.
-    near = [] if office else neighbours.get(example.context, [])
+    # The neighbours of an office text are other organisations', whose rules may answer as well; so
+    # may those of a text that people found not to answer.
+    known = example.answerable or example.absent
+    near = neighbours.get(example.context, []) if known and not office else []
     shaped = rng.random() < (0.6 if office else 0.35)
     if shaped:
         example = passage_shaped(example, near, rng, rng.randint(500, 1100))
