@@ -17,7 +17,7 @@
 #'   places, and take longer: the time goes with `k`.
 #' @param threshold Answers with a lower score are declined: a number from 0 to 1. `NULL` for the
 #'   one that [rag_calibrate()] found for the index, or else 0.2: an answer is given where its chance
-#'   of being right is at least one in five, with the score beside it. 0 to get an answer always.
+#'   of being right is at least one in four, with the score beside it. 0 to get an answer always.
 #' @param method How passages are found: by meaning (`"cosine"`), by words (`"keyword"`), or by both.
 #' @param filter Which documents to look at: an expression on their metadata and on the columns of
 #'   [rag_documents()] (but `passages`), such as `tahun >= 2024 & jenis == "SOP"`. See *Filters*.
