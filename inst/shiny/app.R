@@ -57,7 +57,7 @@ server <- function(input, output, session) {
   output$document <- renderUI({
     req(!is.na(answers()$answer[1]))
     page <- rag_show(answers(), open = FALSE)
-    encoded <- jsonlite::base64_enc(readBin(page, "raw", file.size(page)))
+    encoded <- gsub("\n", "", jsonlite::base64_enc(readBin(page, "raw", file.size(page))))
     # The frame begins at the answer, and may do nothing but show the document.
     source <- paste0("data:text/html;base64,", encoded, "#answer")
     tags$iframe(src = source, width = "100%", height = 400, sandbox = NA)

@@ -16,7 +16,7 @@ test_that("an index works inside a Shiny app", {
 test_that("the app that comes with tanya answers, declines, and tells of errors", {
   skip_if_not_installed("shiny")
   skip_if_no_engine()
-  app <- suppressMessages(system.file("shiny", package = "tanya"))
+  app <- system.file("shiny", package = "tanya")
   nothing <- "shiny.silent.error"
   suppressMessages(shiny::testServer(app, {
     session$setInputs(question = paste0(" ", sample_questions[[1]]), ask = 1)
@@ -24,7 +24,9 @@ test_that("the app that comes with tanya answers, declines, and tells of errors"
     expect_match(output$answer$html, "% sure \u00b7 kebijakan_cuti.md, ")
     expect_match(output$others, "kebijakan_cuti.md")
     page <- sub(".*base64,([^#]+)#answer.*", "\\1", output$document$html)
-    expect_match(rawToChar(jsonlite::base64_dec(page)), ">14 hari kerja</mark>", fixed = TRUE)
+    page <- rawToChar(jsonlite::base64_dec(page))
+    Encoding(page) <- "UTF-8"
+    expect_match(page, ">14 hari kerja</mark>", fixed = TRUE)
     session$setInputs(question = sample_questions[[2]], ask = 2)
     expect_match(output$answer$html, "hold no answer")
     expect_error(output$document, class = nothing)
