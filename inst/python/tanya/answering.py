@@ -32,10 +32,10 @@ ASKED_THRESHOLD = 0.25
 The reader's own threshold balances answers against wrong ones where half of the questions cannot be
 answered and nobody sees the score. Who asks a collection mostly asks what it holds, and sees the
 score and the place beside the answer: a right answer that is kept back costs more than a doubtful
-one that says so. So an answer is given where its chance of being right is one in four or more. On the
-written documents held out from the reader's training, each an index of its own, that answers 72 % of
-the 1,963 answerable questions right and declines 58 % of 692 that almost fit; at one in five it
-would be 73 and 49 %, at the reader's own threshold 65 and 83 %.
+one that says so. So an answer is given where its chance of being right is one in four or more. On
+the written documents held out from the reader's training, each an index of its own, that answers
+72 % of the 1,963 answerable questions right and declines 58 % of 692 that almost fit; at one in
+five it would be 73 and 49 %, at the reader's own threshold 65 and 83 %.
 """
 
 __all__ = [
