@@ -16,7 +16,7 @@
 #' @param k How many passages to read for each question. More find answers that stand in unlikely
 #'   places, and take longer: the time goes with `k`.
 #' @param threshold Answers with a lower score are declined: a number from 0 to 1. `NULL` for the
-#'   one that [rag_calibrate()] found for the index, or else 0.2: an answer is given where its chance
+#'   one that [rag_calibrate()] found for the index, or else 0.25: an answer is given where its chance
 #'   of being right is at least one in four, with the score beside it. 0 to get an answer always.
 #' @param method How passages are found: by meaning (`"cosine"`), by words (`"keyword"`), or by both.
 #' @param filter Which documents to look at: an expression on their metadata and on the columns of
