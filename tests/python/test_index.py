@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -142,6 +143,29 @@ def test_folders_with_files_of_one_name_are_synced_apart(index, tmp_path):
         "hari.txt",
         "b/hari.txt",
     }
+
+
+def test_texts_and_files_named_below_a_file_are_not_its_content(index, folder, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "cuti.txt").mkdir(parents=True)
+    (elsewhere / "cuti.txt" / "lama.txt").write_text("cuti dua hari", encoding="utf-8")
+    others = [*from_texts(["siapa karyawan"], ["cuti.txt/12"]), *from_paths([elsewhere])]
+    index.add([*from_paths([folder / "cuti.txt"]), *others])
+    assert by_document(index.add(from_paths([folder / "cuti.txt"]))) == {"cuti.txt": "unchanged"}
+    (folder / "cuti.txt").write_text("cuti tahunan dua hari", encoding="utf-8")
+    assert by_document(index.add(from_paths([folder / "cuti.txt"]))) == {"cuti.txt": "changed"}
+    index.sync(folder)
+    assert {"cuti.txt/12", "cuti.txt/lama.txt"} < set(index.store.hashes())
+
+
+def test_what_a_file_no_longer_contains_is_forgotten(index, tmp_path):
+    archive = tmp_path / "surat.zip"
+    for names in (["cuti.txt", "hari.txt"], ["hari.txt"]):
+        with ZipFile(archive, "w") as file:
+            for name in names:
+                file.writestr(name, f"siapa {name}")
+        index.add(from_paths([archive]))
+        assert set(index.store.hashes()) == {f"surat.zip/{name}" for name in names}
 
 
 def test_an_index_inside_its_folder_is_not_a_document(indonesian, folder):

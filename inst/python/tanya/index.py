@@ -228,7 +228,7 @@ class Index:
         changes: dict[str, Change] = {}
         with self.store.writer(on_wait=self.on_wait) as writer:
             before = self.store.hashes()
-            held = _held(before, sources)
+            held = self._held(before, sources)
             again = self._partly_read(options) | self._moved(held, sources)
             fresh: list[Source] = []
             for done, source in enumerate(sources, start=1):
@@ -247,8 +247,28 @@ class Index:
             [id for id, c in changes.items() if c.change == "unchanged"]
         ):
             changes[row.id] = Change(row.id, "unchanged", row.status, row.message)
-        in_order = _held(dict.fromkeys(changes, ""), sources)
+        in_order = _at_or_below(dict.fromkeys(changes, ""), sources)
         return [changes[id] for source in sources for id in in_order[source.id]]
+
+    def _held(
+        self, hashes: Mapping[str, str], sources: Sequence[Source]
+    ) -> dict[str, dict[str, str]]:
+        """Hashes of the documents in the index that come from each source, by their ids.
+
+        A container file, such as an archive or a mail, has documents below its own id, with its
+        path. The path of others there, such as a text named ``file/12``, is another or none.
+        """
+        held = _at_or_below(hashes, sources)
+        below = [id for source, ids in held.items() for id in ids if id != source]
+        names = {row.id: Path(row.path).name for row in self.store.documents(below)}
+        return {
+            source: {
+                id: hash
+                for id, hash in ids.items()
+                if names.get(id) == Path(source).name or id == source
+            }
+            for source, ids in held.items()
+        }
 
     def _partly_read(self, options: ReadOptions | None) -> set[str]:
         """Documents with less text than they might give with these options.
@@ -299,7 +319,7 @@ class Index:
     def compare(self, folder: Path, *, options: ReadOptions | None = None) -> list[Change]:
         """What ``sync`` would do with these options, without doing it."""
         sources = self._files(folder)
-        held = _held(self.store.hashes(), sources)
+        held = self._held(self.store.hashes(), sources)
         again = self._partly_read(options) | self._moved(held, sources)
         changes = []
         for source in sources:
@@ -335,7 +355,7 @@ class Index:
             deleted.
         """
         sources = self._files(folder)
-        gone = self._gone(folder, _held(self.store.hashes(), sources))
+        gone = self._gone(folder, self._held(self.store.hashes(), sources))
         changes = self.add(sources, options=options, progress=progress)
         self.remove([change.document for change in gone])
         return changes + gone
@@ -454,11 +474,8 @@ def _manifest(embedder: Embedder, passages: PassageSettings | None, language: st
     )
 
 
-def _held(hashes: Mapping[str, str], sources: Sequence[Source]) -> dict[str, dict[str, str]]:
-    """Hashes of the documents in the index that come from each source, by their ids.
-
-    A container file, such as an archive or a mail, has documents below its own id.
-    """
+def _at_or_below(hashes: Mapping[str, str], sources: Sequence[Source]) -> dict[str, dict[str, str]]:
+    """Hashes of the documents that have the id of each source, or one below that of a file."""
     held: dict[str, dict[str, str]] = {source.id: {} for source in sources}
     files = {source.id for source in sources if source.path is not None}
     for id, known in hashes.items():
