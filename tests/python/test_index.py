@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
-from tanya import models, packed
+from tanya import models, packed, tables
 from tanya.answering import ASKED_THRESHOLD
 from tanya.errors import FileMissing, InvalidArgument, ModelMismatch
 from tanya.index import Change, Index, Models
@@ -166,6 +168,21 @@ def test_what_a_file_no_longer_contains_is_forgotten(index, tmp_path):
                 file.writestr(name, f"siapa {name}")
         index.add(from_paths([archive]))
         assert set(index.store.hashes()) == {f"surat.zip/{name}" for name in names}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_files_whose_names_are_no_unicode(index, tmp_path):
+    folder = tmp_path / "lama"
+    folder.mkdir()
+    name = os.fsdecode(b"\xff.zip")
+    with ZipFile(folder / name, "w") as file:
+        file.writestr("cuti.txt", "cuti dua hari")
+    assert by_document(index.sync(folder)) == {"\\udcff.zip/cuti.txt": "new"}
+    [row] = tables.documents(index.store.documents())["columns"]["path"]["values"]
+    assert row == f"{folder}/\\udcff.zip"
+    assert by_document(index.sync(folder)) == {"\\udcff.zip/cuti.txt": "unchanged"}
+    (folder / name).unlink()
+    assert by_document(index.sync(folder)) == {"\\udcff.zip/cuti.txt": "gone"}
 
 
 def test_an_index_inside_its_folder_is_not_a_document(indonesian, folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ def test_clashing_names_get_as_many_folders_as_it_takes(tmp_path):
 def test_two_folders_may_hold_the_same_names(tmp_path):
     tree(tmp_path, "a/x.txt", "b/x.txt")
     assert ids(tmp_path / "a", tmp_path / "b") == ["a/x.txt", "b/x.txt"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_a_name_that_is_no_unicode_is_written_out(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/surat\xff.txt"))
+    path.write_text("isi", encoding="utf-8")
+    [source] = from_paths([tmp_path])
+    assert (source.id, source.path) == ("surat\\udcff.txt", path)
+    [a, b] = from_paths([path, tree(tmp_path / "lain", path.name) / path.name])
+    assert {a.id, b.id} == {f"{tmp_path.name}/{source.id}", f"lain/{source.id}"}
 
 
 def test_missing_paths_are_all_named(tmp_path):

@@ -23,7 +23,7 @@ from tanya.models import load_embedder, load_reader
 from tanya.passages import PassageSettings, split
 from tanya.reading import Calibration
 from tanya.retrieval import Hit, Search, retrieve, similar
-from tanya.sources import from_paths
+from tanya.sources import from_paths, readable
 from tanya.store import EmbeddedStore, Manifest, passage_key, repair
 from tanya.types import (
     DEFAULT_PRECISION,
@@ -260,7 +260,7 @@ class Index:
         """
         held = _at_or_below(hashes, sources)
         below = [id for source, ids in held.items() for id in ids if id != source]
-        names = {row.id: Path(row.path).name for row in self.store.documents(below)}
+        names = {row.id: _file_name(row.path) for row in self.store.documents(below)}
         return {
             source: {
                 id: hash
@@ -306,7 +306,7 @@ class Index:
         known = {
             row.path: row.id
             for row in rows.values()
-            if row.path and row.id.endswith(Path(row.path).name)
+            if row.path and row.id.endswith(_file_name(row.path))
         }
         sources = []
         for source in from_paths([folder]):
@@ -488,6 +488,11 @@ def _at_or_below(hashes: Mapping[str, str], sources: Sequence[Source]) -> dict[s
         if container is not None:
             held[container][id] = known
     return held
+
+
+def _file_name(path: str) -> str:
+    """How the id of a document from a file at this path ends."""
+    return readable(Path(path).name)
 
 
 def _is_below(path: str, folder: Path) -> bool:

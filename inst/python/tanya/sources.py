@@ -12,7 +12,7 @@ from tanya.errors import FileMissing, InvalidArgument
 from tanya.store.schema import DATABASE, VECTORS
 from tanya.types import Scalar, Source, content_hash
 
-__all__ = ["from_paths", "from_texts", "is_junk"]
+__all__ = ["from_paths", "from_texts", "is_junk", "readable"]
 
 _JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r", "__macosx"})
 _JUNK_PREFIXES = (".", "~$")
@@ -30,7 +30,8 @@ def from_paths(paths: Sequence[str | Path]) -> list[Source]:
     listed once.
 
     The id of a file in a folder is its path relative to that folder; of a file named directly,
-    its name. Files that would share an id are told apart by as many parent folders as it takes.
+    its name. Files that would share an id are told apart by as many parent folders as it takes,
+    and what is no Unicode in a name is written out (see ``readable``).
     What cannot be listed or opened is listed all the same, and reading reports it.
 
     Raises:
@@ -50,7 +51,8 @@ def from_paths(paths: Sequence[str | Path]) -> list[Source]:
     for path in given:
         listed = _walk(path) if path.is_dir() else [(path, path.name)]
         for file, id in listed:
-            files.setdefault(Path(os.path.abspath(file)), id)  # noqa: PTH100 (keeps links)
+            where = Path(os.path.abspath(file))  # noqa: PTH100 (keeps links)
+            files.setdefault(where, readable(id))
     return [Source(id=id, path=path) for path, id in _unique(files).items()]
 
 
@@ -143,6 +145,11 @@ def is_junk(name: str) -> bool:
     )
 
 
+def readable(name: str) -> str:
+    r"""A name that R can hold: ``\udcff`` for a byte FF in a file name that is not UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _unique(files: Mapping[Path, str]) -> dict[Path, str]:
     """Put parent folders before the ids that clash, as many as make them differ."""
     ids = dict(files)
@@ -157,7 +164,7 @@ def _unique(files: Mapping[Path, str]) -> dict[Path, str]:
         for clashing in groups.values():
             for path in clashing:
                 depth = ids[path].count("/") + 2
-                ids[path] = "/".join(path.parts[-depth:]).replace("//", "/")
+                ids[path] = readable("/".join(path.parts[-depth:]).replace("//", "/"))
     return ids
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tanya.answering import locate_passage
+from tanya.sources import readable
 from tanya.types import Document, Failure
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def texts(items: Iterable[Document | Failure]) -> Table:
 
 def _text_row(item: Document | Failure) -> Row:
     """A row of ``_TEXTS``."""
-    shared = (item.id, item.path or None, item.type or None)
+    shared = (item.id, readable(item.path) or None, item.type or None)
     if isinstance(item, Failure):
         return (*shared, None, None, None, item.status, item.message, None, [])
     return (
@@ -178,7 +179,7 @@ def documents(rows: Iterable[DocumentRow]) -> Table:
         (
             (
                 row.id,
-                row.path or None,
+                readable(row.path) or None,
                 row.type or None,
                 row.title or None,
                 row.pages,
