@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from tanya import bridge
+from tanya.index import Index
+from tanya.sources import from_texts
 
 MODELS = {"embedder": "naufalihsan/indonesian-sbert-large", "reader": "Rifky/Indobert-QA"}
 
@@ -253,6 +255,33 @@ def test_a_second_writer_says_that_it_waits(path):
     waiting.join(20)
     assert len(said) == 1 and not waiting.is_alive()
     assert [row["document"] for row in rows(call("documents", path=path))] == ["b"]
+
+
+def test_an_index_that_another_session_makes_meanwhile(path, tmp_path, monkeypatch):
+    where, create, seen = tmp_path / "two.tanya", bridge.Index.create, []
+
+    def late(*arguments: Any) -> Index:
+        index = create(*arguments)  # The other session.
+        index.add(from_texts(["karyawan tetap"], ["theirs"]))
+        index.store.close()
+        seen.append(where)
+        return create(*arguments)
+
+    monkeypatch.setattr(bridge.Index, "create", late)
+    call("build", path=str(where), sources=held(["cuti"], ["ours"]), models=MODELS)
+    assert seen == [where]
+    documents = rows(call("documents", path=str(where)))
+    assert [row["document"] for row in documents] == ["ours", "theirs"]
+    call("close", path=str(where))
+
+
+def test_what_is_no_index_is_not_taken_for_one(path, tmp_path):
+    (tmp_path / "isi").mkdir()
+    (tmp_path / "isi" / "surat.txt").write_text("cuti", encoding="utf-8")
+    arguments = {"path": str(tmp_path / "isi"), "sources": held(["cuti"], ["a"]), "models": MODELS}
+    reply = bridge.call("build", arguments)
+    assert reply["error"]["code"] == "invalid_argument"
+    assert [file.name for file in (tmp_path / "isi").iterdir()] == ["surat.txt"]
 
 
 def test_an_interrupt_that_r_took_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import platform
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from tanya import models, tables
 from tanya.assessment import Gold, assess, recalibrate, summarise
 from tanya.documents import ReadOptions
 from tanya.documents import read as read_documents
-from tanya.errors import IndexMissing, InvalidArgument, TanyaError
+from tanya.errors import IndexError_, IndexMissing, InvalidArgument, TanyaError
 from tanya.evaluation import paired_bootstrap
 from tanya.index import Change, Index, Models
 from tanya.passages import PassageSettings
@@ -194,12 +195,16 @@ def _index_or_new(
         return _index(path)
     except IndexMissing:
         pair = models.preset("compact")
-        Index.create(
-            Path(path).absolute(),
-            replace(Models(pair.embedder.id, pair.reader.id), **given),
-            settings,
-            language or "indonesian",
-        ).store.close()
+        pair_given = replace(Models(pair.embedder.id, pair.reader.id), **given)
+        try:
+            Index.create(
+                Path(path).absolute(), pair_given, settings, language or "indonesian"
+            ).store.close()
+        except (InvalidArgument, IndexError_):
+            # Another session may have made it meanwhile.
+            with suppress(IndexMissing):
+                return _index(path)
+            raise
         return _index(path)
 
 

@@ -111,10 +111,8 @@ class Index:
     ) -> Index:
         """Make an empty index in a new or empty directory."""
         embedder = load_embedder(models.embedder, precision=models.precision)
-        store = EmbeddedStore.create(path, _manifest(embedder, passages, language))
-        with store.writer() as writer:
-            writer.set_setting("models", asdict(models))
-        return cls(store, models)
+        manifest = _manifest(embedder, passages, language)
+        return cls(EmbeddedStore.create(path, manifest, {"models": asdict(models)}), models)
 
     @classmethod
     def open(cls, path: Path) -> Index:

@@ -42,6 +42,7 @@ from tanya.store.generations import (
     current_generation,
     load_json,
     load_manifest,
+    put_setting,
     resume_generation,
 )
 from tanya.store.postings import Keywords
@@ -137,10 +138,16 @@ class EmbeddedStore:
     # Opening and closing -----------------------------------------------------------------------
 
     @classmethod
-    def create(cls, directory: str | os.PathLike[str], manifest: Manifest) -> EmbeddedStore:
+    def create(
+        cls,
+        directory: str | os.PathLike[str],
+        manifest: Manifest,
+        settings: Mapping[str, object] | None = None,
+    ) -> EmbeddedStore:
         """Make an empty index where there is nothing yet, and open it.
 
-        The directory appears whole: it is prepared beside its place, then renamed.
+        The directory appears whole, with its first settings: it is prepared beside its place,
+        then renamed.
 
         Raises:
             InvalidArgument: There is something else at that place.
@@ -156,6 +163,8 @@ class EmbeddedStore:
                 schema.create_tables(connection)
                 generation = begin_generation(connection, manifest)
                 connection.execute("INSERT INTO state VALUES (?, 1, 1)", (generation,))
+                for name, value in (settings or {}).items():
+                    put_setting(connection, name, value)
             finally:
                 connection.close()
             with suppress(FileNotFoundError):

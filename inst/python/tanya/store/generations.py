@@ -1,4 +1,7 @@
-"""Generations: one way to cut all documents into passages and embed them, and its manifest."""
+"""Generations: one way to cut all documents into passages and embed them, and its manifest.
+
+Beside the manifests stand the settings of the index, small values kept in the same way.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 
 from tanya.errors import IndexDamaged
 from tanya.store.protocol import Manifest
-from tanya.store.schema import DATABASE
+from tanya.store.schema import DATABASE, bind
 
 __all__ = [
     "begin_generation",
@@ -21,6 +24,7 @@ __all__ = [
     "load_json",
     "load_manifest",
     "now",
+    "put_setting",
     "resume_generation",
 ]
 
@@ -41,6 +45,14 @@ def load_json(text: str, seal: bytes) -> Any:
     if hashlib.blake2b(text.encode(), digest_size=16).digest() != seal:
         raise ValueError("the seal does not match")
     return json.loads(text)
+
+
+def put_setting(connection: sqlite3.Connection, name: str, value: object) -> None:
+    """Keep a small value that JSON can hold; None removes it."""
+    connection.execute("DELETE FROM settings WHERE name = ?", (bind(name),))
+    if value is not None:
+        row = (bind(name), *dump_json(value))
+        connection.execute("INSERT INTO settings VALUES (?, ?, ?)", row)
 
 
 def current_generation(connection: sqlite3.Connection) -> int:

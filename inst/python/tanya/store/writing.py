@@ -18,9 +18,9 @@ from tanya.store.appending import Appender, Location
 from tanya.store.generations import (
     current_generation,
     drop_generations,
-    dump_json,
     load_manifest,
     now,
+    put_setting,
 )
 from tanya.store.lock import WriterLock, sign
 from tanya.store.postings import Pending
@@ -318,11 +318,7 @@ class EmbeddedWriter(_Generation):
     def set_setting(self, name: str, value: object) -> None:
         """Keep a small value that JSON can hold; None removes it."""
         with self._whole():
-            self._connection.execute("DELETE FROM settings WHERE name = ?", (bind(name),))
-            if value is not None:
-                self._connection.execute(
-                    "INSERT INTO settings VALUES (?, ?, ?)", (bind(name), *dump_json(value))
-                )
+            put_setting(self._connection, name, value)
 
     def _delete(self, id: str) -> int:
         deleted = self._connection.execute("DELETE FROM documents WHERE id = ?", (bind(id),))
