@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
@@ -13,7 +15,7 @@ import pytest
 
 from tanya import models, packed, tables
 from tanya.answering import ASKED_THRESHOLD
-from tanya.errors import FileMissing, InvalidArgument, ModelMismatch
+from tanya.errors import FileMissing, IndexDamaged, InvalidArgument, ModelMismatch
 from tanya.index import Change, Index, Models
 from tanya.passages import PassageSettings
 from tanya.reading import Calibration
@@ -354,6 +356,22 @@ def test_repair_embeds_what_was_lost(index, tmp_path):
     again = Index.open(tmp_path / "made.tanya")
     assert again.store.check() == []
     assert [a.text for [a] in again.ask(["berapa hari cuti"])] == [a.text for [a] in expected]
+
+
+def test_repair_replaces_a_setting_that_was_lost(index, tmp_path):
+    path = tmp_path / "made.tanya"
+    index.add(from_texts(["cuti dua belas hari"], ["a"]))
+    index.store.close()
+    with closing(sqlite3.connect(path / "index.sqlite")) as connection, connection:
+        connection.execute("UPDATE settings SET value = '{}' WHERE name = 'models'")
+    with pytest.raises(IndexDamaged):
+        Index.open(path)
+    [finding] = Index.repair(path)
+    assert "'models'" in finding.message
+    again = Index.open(path)
+    assert again.models == replace(INDONESIAN, reader=models.preset("compact").reader.id)
+    again.set_reader(INDONESIAN.reader)
+    assert again.ask(["berapa hari cuti"])
 
 
 def test_an_index_keeps_its_precision(indonesian, folder, tmp_path):

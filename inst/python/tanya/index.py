@@ -19,7 +19,7 @@ from tanya.answering import ASKED_THRESHOLD, Answer, Evidence, answer, explain
 from tanya.documents import ReadOptions, file_hash, read
 from tanya.documents.registry import suffix_of
 from tanya.errors import FileMissing, InvalidArgument
-from tanya.models import load_embedder, load_reader
+from tanya.models import load_embedder, load_reader, preset
 from tanya.passages import PassageSettings, split
 from tanya.reading import Calibration
 from tanya.retrieval import Hit, Search, retrieve, similar
@@ -124,10 +124,12 @@ class Index:
             IndexDamaged: A file of it is missing, short or altered.
         """
         store = EmbeddedStore.open(path)
-        names = cast("Mapping[str, Any]", store.setting("models"))
+        embedder = store.manifest.embedder
+        # A repair drops a damaged setting: then the reader is the one that comes with tanya.
+        lost = {"embedder": embedder["model"], "reader": preset("compact").reader.id}
+        names = cast("Mapping[str, Any]", store.setting("models") or lost)
         # What the vectors are is said by the manifest alone.
-        precision = store.manifest.embedder["precision"]
-        return cls(store, Models(**{**names, "precision": precision}))
+        return cls(store, Models(**{**names, "precision": embedder["precision"]}))
 
     def expect(
         self,
